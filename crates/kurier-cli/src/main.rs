@@ -1,0 +1,2 @@
+//! kurier
+fn main() {}

@@ -1,0 +1,106 @@
+//! What can go wrong between this process and the cluster, as data.
+//!
+//! Errors of one surface stand beside it ([`MessageError`](crate::MessageError), …); this is the part
+//! they share. Each error answers the operator's two questions: may I retry, and may it have been
+//! applied?
+
+use std::time::Duration;
+
+use rdkafka::error::RDKafkaErrorCode;
+
+/// The cluster could not be reached, refused us, or answered with an error.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// No broker answered in time.
+    #[error("no broker of {bootstrap} answered within {waited:?}: {reason}")]
+    Unreachable {
+        /// The addresses that were tried.
+        bootstrap: String,
+        /// How long we waited.
+        waited: Duration,
+        /// What the client last said.
+        reason: String,
+    },
+    /// The cluster does not let this client do that.
+    #[error("{doing}: not authorised ({code:?})")]
+    Unauthorized {
+        /// What was being done, as a fragment: "create topic orders".
+        doing: String,
+        /// The protocol's code.
+        code: RDKafkaErrorCode,
+    },
+    /// The cluster, or librdkafka, answered with an error code.
+    #[error("{doing}: {reason} ({code:?})")]
+    Kafka {
+        /// What was being done, as a fragment: "create topic orders".
+        doing: String,
+        /// The protocol's code, or librdkafka's own.
+        code: RDKafkaErrorCode,
+        /// The message that came with it.
+        reason: String,
+    },
+}
+
+impl ClientError {
+    /// Sorts an error code into the variant an operator acts on.
+    pub(crate) fn from_code(
+        doing: impl Into<String>,
+        code: RDKafkaErrorCode,
+        reason: impl Into<String>,
+    ) -> Self {
+        use RDKafkaErrorCode as C;
+        match code {
+            C::TopicAuthorizationFailed
+            | C::GroupAuthorizationFailed
+            | C::ClusterAuthorizationFailed
+            | C::TransactionalIdAuthorizationFailed
+            | C::SaslAuthenticationFailed
+            | C::Authentication => Self::Unauthorized { doing: doing.into(), code },
+            _ => Self::Kafka { doing: doing.into(), code, reason: reason.into() },
+        }
+    }
+
+    /// True when the same call may succeed later without a change by the caller.
+    pub fn is_retriable(&self) -> bool {
+        use RDKafkaErrorCode as C;
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Unauthorized { .. } => false,
+            Self::Kafka { code, .. } => matches!(
+                code,
+                C::BrokerTransportFailure
+                    | C::AllBrokersDown
+                    | C::Resolve
+                    | C::OperationTimedOut
+                    | C::RequestTimedOut
+                    | C::LeaderNotAvailable
+                    | C::NotLeaderForPartition
+                    | C::NotEnoughReplicas
+                    | C::NotEnoughReplicasAfterAppend
+                    | C::CoordinatorNotAvailable
+                    | C::CoordinatorLoadInProgress
+                    | C::NotCoordinator
+                    | C::RebalanceInProgress
+                    | C::NetworkException
+            ),
+        }
+    }
+
+    /// True when the cluster may have done what was asked although we got an error.
+    pub fn may_have_been_applied(&self) -> bool {
+        use RDKafkaErrorCode as C;
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Unauthorized { .. } => false,
+            Self::Kafka { code, .. } => matches!(
+                code,
+                C::BrokerTransportFailure
+                    | C::OperationTimedOut
+                    | C::RequestTimedOut
+                    | C::NotEnoughReplicasAfterAppend
+                    | C::NetworkException
+            ),
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! At-least-once messaging on Apache Kafka: typed messages, a producer that keeps order per key, and
+//! consumers that never commit past an unhandled message.
+
+mod admin;
+mod commit;
+mod config;
+mod consumer;
+mod decode;
+mod error;
+mod handler;
+mod ids;
+mod ledger;
+mod message;
+mod producer;
+mod sys;
+
+pub use error::ClientError;
+pub use ids::{Offset, PartitionId, TopicPartition};
