@@ -14,5 +14,9 @@ mod message;
 mod producer;
 mod sys;
 
+pub use config::{
+    Bounds, ClientConfig, ConfigProblem, ConfigProblems, ConsumerConfig, DeliveryProfile, OPTIONS,
+    OptionSpec, ProducerConfig, REFUSED, Refusal, Scope, Side, StartFrom, Unit,
+};
 pub use error::ClientError;
 pub use ids::{Offset, PartitionId, TopicPartition};
