@@ -22,4 +22,8 @@ pub use config::{
     OptionSpec, ProducerConfig, REFUSED, Refusal, Scope, Side, StartFrom, Unit,
 };
 pub use error::ClientError;
-pub use ids::{Offset, PartitionId, TopicPartition};
+pub use ids::{Offset, PartitionId, Position, TopicPartition};
+pub use message::{
+    CONTENT_BYTES_MAX_DEFAULT, Content, Excerpt, Field, Header, Headers, IntoContent, Message,
+    MessageError, MessageLimits,
+};
