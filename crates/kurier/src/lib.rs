@@ -21,7 +21,11 @@ pub use config::{
     Bounds, ClientConfig, ConfigProblem, ConfigProblems, ConsumerConfig, DeliveryProfile, OPTIONS,
     OptionSpec, ProducerConfig, REFUSED, Refusal, Scope, Side, StartFrom, Unit,
 };
+pub use decode::{DecodeError, Decoder, RawDecoder, Received, Record};
 pub use error::ClientError;
+pub use handler::{
+    Batch, BatchHandler, BoxError, Context, Failure, Handler, Outcomes, RetryPolicy,
+};
 pub use ids::{Offset, PartitionId, Position, TopicPartition};
 pub use message::{
     CONTENT_BYTES_MAX_DEFAULT, Content, Excerpt, Field, Header, Headers, IntoContent, Message,

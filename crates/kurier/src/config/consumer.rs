@@ -206,12 +206,6 @@ impl ConsumerConfig {
     }
 
     fn group_properties(&self) -> Vec<(&'static str, String)> {
-        let reset = match self.from {
-            StartFrom::Latest => "latest",
-            // A time is looked up and sought by the consumer itself; what it cannot find starts at
-            // the oldest record rather than being passed over.
-            StartFrom::Earliest | StartFrom::Time(_) => "earliest",
-        };
         let mut properties = vec![
             ("group.id", self.group.clone()),
             ("group.protocol", "classic".to_owned()),
@@ -222,8 +216,11 @@ impl ConsumerConfig {
             // Commits are ours alone; see the module `commit`.
             ("enable.auto.commit", "false".to_owned()),
             ("enable.auto.offset.store", "false".to_owned()),
-            ("enable.partition.eof", "false".to_owned()),
-            ("auto.offset.reset", reset.to_owned()),
+            // They tell how far reading is when the last records are markers nobody is given.
+            ("enable.partition.eof", "true".to_owned()),
+            // `from` is resolved by the consumer itself; what is left is a committed offset that the
+            // topic no longer has, and then the oldest record is right: nothing is passed over.
+            ("auto.offset.reset", "earliest".to_owned()),
             ("isolation.level", "read_committed".to_owned()),
         ];
         if self.static_membership {

@@ -147,5 +147,5 @@ pub const REFUSED: &[Refusal] = &[
     row(Consumer, "offset.store.method", AllBut(&["broker"]), "offsets live in the group", None),
     row(Consumer, "auto.offset.reset", AllBut(&[]), "where a group without commits starts is said once", Some("from")),
     row(Consumer, "queued.max.messages.kbytes", AllBut(&[]), "it holds per partition and would break the memory bound", Some("memory_bytes")),
-    row(Consumer, "enable.partition.eof", AllBut(FALSE), "end-of-partition events take the place of messages in the queues", None),
+    row(Consumer, "enable.partition.eof", AllBut(TRUE), "without these events a partition that ends in transaction markers never counts as read", None),
 ];
