@@ -1,1 +1,5 @@
 //! kurier-broker
+
+#![allow(dead_code, unused_imports, reason = "the network side that uses it follows")]
+
+mod storage;
