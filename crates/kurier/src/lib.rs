@@ -21,7 +21,9 @@ pub use config::{
     Bounds, ClientConfig, ConfigProblem, ConfigProblems, ConsumerConfig, DeliveryProfile, OPTIONS,
     OptionSpec, ProducerConfig, REFUSED, Refusal, Scope, Side, StartFrom, Unit,
 };
-pub use decode::{DecodeError, Decoder, RawDecoder, Received, Record};
+pub use decode::{
+    DecodeError, Decoder, JsonDecoder, MessageDecoder, RawDecoder, Received, Record, TextDecoder,
+};
 pub use error::ClientError;
 pub use handler::{
     Batch, BatchHandler, BoxError, Context, Failure, Handler, Outcomes, RetryPolicy,
