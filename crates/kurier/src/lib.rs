@@ -18,6 +18,10 @@ pub use config::{
     Bounds, ClientConfig, ConfigProblem, ConfigProblems, ConsumerConfig, DeliveryProfile, OPTIONS,
     OptionSpec, ProducerConfig, REFUSED, Refusal, Scope, Side, StartFrom, Unit,
 };
+pub use consumer::{
+    BatchMessageConsumer, Batches, Closed, ConsumeError, ConsumeReport, ConsumerBuilder,
+    ConsumerEvent, Ended, OnFailure, Single, SingleMessageConsumer, StoppedPartition, Topics,
+};
 pub use decode::{DecodeError, Decoder, RawDecoder, Received, Record};
 pub use error::ClientError;
 pub use handler::{
