@@ -20,7 +20,7 @@ pub use producer::{DeliveryProfile, ProducerConfig};
 pub use refused::{REFUSED, Refusal, Scope};
 
 pub(crate) use producer::MESSAGE_OVERHEAD_BYTES;
-pub(crate) use properties::{check_topic_name, native_config};
+pub(crate) use properties::{canonical_name, check_topic_name, native_config, shown};
 
 /// What every client of a cluster has: where it is, what it calls itself, and librdkafka's own
 /// properties that kurier has no option for (security, sockets, batching, …).

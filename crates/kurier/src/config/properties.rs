@@ -38,7 +38,7 @@ const SECRETS: &[&str] = &[
 ];
 
 /// The one name of a property that may be an alias.
-pub(super) fn canonical_name(name: &str) -> &str {
+pub(crate) fn canonical_name(name: &str) -> &str {
     ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, canonical)| canonical)
 }
 
@@ -63,7 +63,7 @@ pub(super) fn canonical(
 }
 
 /// The value as it may be shown.
-pub(super) fn shown<'v>(name: &str, value: &'v str) -> &'v str {
+pub(crate) fn shown<'v>(name: &str, value: &'v str) -> &'v str {
     if SECRETS.contains(&canonical_name(name)) { "(hidden)" } else { value }
 }
 
