@@ -7,8 +7,22 @@
 //! and a task on the caller's runtime that reads values and calls the handler.
 
 mod builder;
+mod close;
+mod context;
+mod end;
 mod event;
+mod held;
+mod lanes;
+mod mailbox;
+mod poll;
+mod rebalance;
 mod report;
+mod run;
+mod single;
+mod start;
+mod trouble;
+
+pub(crate) use context::Client;
 
 pub use builder::{ConsumerBuilder, OnFailure, Topics};
 pub use event::ConsumerEvent;
@@ -61,3 +75,6 @@ impl BatchMessageConsumer {
         ConsumerBuilder::new(config, RawDecoder)
     }
 }
+
+#[cfg(test)]
+mod tests;
