@@ -109,7 +109,9 @@ pub enum ConsumerEvent {
 
 /// The function that is told of events, if there is one.
 #[derive(Clone, Default)]
-pub(crate) struct Listener(Option<Arc<dyn Fn(&ConsumerEvent) + Send + Sync>>);
+pub(crate) struct Listener(Option<Arc<Tell>>);
+
+type Tell = dyn Fn(&ConsumerEvent) + Send + Sync;
 
 impl Listener {
     pub(crate) fn new(listener: impl Fn(&ConsumerEvent) + Send + Sync + 'static) -> Self {

@@ -165,7 +165,7 @@ impl Held {
         if bytes == 0 {
             return 0;
         }
-        let by_bytes = if self.largest == 0 { FIRST_CHUNK } else { (bytes / self.largest).max(1) };
+        let by_bytes = bytes.checked_div(self.largest).map_or(FIRST_CHUNK, |fit| fit.max(1));
         messages.min(by_bytes).min(CHUNK_MAX)
     }
 }

@@ -54,7 +54,7 @@ impl Mailbox {
     /// 50 ms away.
     pub(super) fn post(&self, letter: Letter, ring: bool) {
         let mut state = self.state();
-        if let Some(letter) = joined(state.letters.last_mut(), letter) {
+        if !state.letters.last_mut().is_some_and(|last| joins(last, &letter)) {
             state.letters.push(letter);
         }
         self.ring_if(state, ring);
@@ -118,10 +118,10 @@ impl Mailbox {
     }
 }
 
-/// `None` when `letter` went into `last`, which is the same lane's and lies right before it.
-fn joined(last: Option<&mut Letter>, letter: Letter) -> Option<Letter> {
-    if let Some(Letter::Settled { completion: whole, messages, bytes }) = last
-        && let Letter::Settled { completion: part, messages: more, bytes: size } = &letter
+/// True when `letter` went into `last`, which is the same lane's and lies right before it.
+fn joins(last: &mut Letter, letter: &Letter) -> bool {
+    if let Letter::Settled { completion: whole, messages, bytes } = last
+        && let Letter::Settled { completion: part, messages: more, bytes: size } = letter
         && whole.epoch == part.epoch
         && whole.partition == part.partition
         && follows(whole.last, part.first)
@@ -129,9 +129,9 @@ fn joined(last: Option<&mut Letter>, letter: Letter) -> Option<Letter> {
         whole.last = part.last;
         *messages += more;
         *bytes += size;
-        return None;
+        return true;
     }
-    Some(letter)
+    false
 }
 
 /// A lane that handles in order settles ranges in order, but a batch may leave failed messages between

@@ -6,6 +6,7 @@
 //! One thread owns the client, the tracker and all commits. Each partition has a lane: a bounded queue
 //! and a task on the caller's runtime that reads values and calls the handler.
 
+mod batch;
 mod builder;
 mod close;
 mod context;

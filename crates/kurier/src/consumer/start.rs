@@ -6,6 +6,7 @@
 //! group without commits begins is looked up here.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer;
@@ -138,10 +139,10 @@ impl Keeper {
         }
         // `Latest`, and partitions without a message of that time or a later one.
         for partition in new {
-            if !starts.contains_key(&partition) {
-                let TopicPartition { topic, partition: number } = &partition;
-                let (_, end) = self.client.fetch_watermarks(topic, number.0, QUESTION)?;
-                starts.insert(partition, Offset(end));
+            if let Entry::Vacant(unknown) = starts.entry(partition) {
+                let TopicPartition { topic, partition } = unknown.key();
+                let (_, end) = self.client.fetch_watermarks(topic, partition.0, QUESTION)?;
+                unknown.insert(Offset(end));
             }
         }
         let start = |partition: &TopicPartition| starts.get(partition).copied();
