@@ -31,6 +31,7 @@ pub use handler::{
     Batch, BatchHandler, BoxError, Context, Failure, Handler, Outcomes, RetryPolicy,
 };
 pub use ids::{Offset, PartitionId, Position, TopicPartition};
+pub use ledger::{GroupJudgement, Judgement, Ledger};
 pub use message::{
     CONTENT_BYTES_MAX_DEFAULT, Content, Excerpt, Field, Header, Headers, IntoContent, Message,
     MessageError, MessageLimits,
