@@ -25,7 +25,9 @@ pub use consumer::{
     BatchMessageConsumer, Batches, Closed, ConsumeError, ConsumeReport, ConsumerBuilder,
     ConsumerEvent, Ended, OnFailure, Single, SingleMessageConsumer, StoppedPartition, Topics,
 };
-pub use decode::{DecodeError, Decoder, RawDecoder, Received, Record};
+pub use decode::{
+    DecodeError, Decoder, JsonDecoder, MessageDecoder, RawDecoder, Received, Record, TextDecoder,
+};
 pub use error::ClientError;
 pub use handler::{
     Batch, BatchHandler, BoxError, Context, Failure, Handler, Outcomes, RetryPolicy,

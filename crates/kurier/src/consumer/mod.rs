@@ -29,7 +29,7 @@ pub use builder::{ConsumerBuilder, OnFailure, Topics};
 pub use event::ConsumerEvent;
 pub use report::{Closed, ConsumeError, ConsumeReport, Ended, StoppedPartition};
 
-use crate::{ConsumerConfig, RawDecoder};
+use crate::{ConsumerConfig, MessageDecoder};
 
 /// A handler call per message, in order within a partition, partitions at the same time.
 #[derive(Debug, Clone, Copy)]
@@ -55,10 +55,10 @@ impl SingleMessageConsumer {
     pub fn builder(
         bootstrap: impl Into<String>,
         topics: impl Into<Topics>,
-    ) -> ConsumerBuilder<Single, RawDecoder> {
+    ) -> ConsumerBuilder<Single, MessageDecoder> {
         let mut config = ConsumerConfig::new(bootstrap, Self::DEFAULT_GROUP);
         config.topics = topics.into().0;
-        ConsumerBuilder::new(config, RawDecoder)
+        ConsumerBuilder::new(config, MessageDecoder::default())
     }
 }
 
@@ -70,10 +70,10 @@ impl BatchMessageConsumer {
     pub fn builder(
         bootstrap: impl Into<String>,
         topics: impl Into<Topics>,
-    ) -> ConsumerBuilder<Batches, RawDecoder> {
+    ) -> ConsumerBuilder<Batches, MessageDecoder> {
         let mut config = ConsumerConfig::new(bootstrap, Self::DEFAULT_GROUP);
         config.topics = topics.into().0;
-        ConsumerBuilder::new(config, RawDecoder)
+        ConsumerBuilder::new(config, MessageDecoder::default())
     }
 }
 

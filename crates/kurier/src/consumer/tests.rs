@@ -90,6 +90,14 @@ impl Seen {
     }
 }
 
+fn single(bootstrap: &str) -> ConsumerBuilder<Single, RawDecoder> {
+    SingleMessageConsumer::builder(bootstrap, TOPIC).group("g").decoder(RawDecoder)
+}
+
+fn batches(bootstrap: &str) -> ConsumerBuilder<Batches, RawDecoder> {
+    BatchMessageConsumer::builder(bootstrap, TOPIC).group("g").decoder(RawDecoder)
+}
+
 async fn within<T>(limit: u64, what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(limit), future)
         .await
@@ -110,7 +118,7 @@ async fn a_thousand_messages_in_order_and_committed() {
         }
         async { Ok::<(), Failure>(()) }
     };
-    let run = SingleMessageConsumer::builder(&bootstrap, TOPIC).group("g").run(handler, shutdown);
+    let run = single(&bootstrap).run(handler, shutdown);
     let report = within(60, "a thousand messages", run).await.unwrap();
 
     assert_eq!(report.handled, 1_000);

@@ -21,6 +21,7 @@ use uuid::Uuid;
 pub use content::{Content, IntoContent};
 pub use error::{Excerpt, Field, MessageError};
 pub use headers::{Header, Headers};
+pub(crate) use json::{json_fault, utf8};
 
 /// What one message is: an id, a content, a moment, and optionally a key and headers.
 ///
