@@ -1,1 +1,3 @@
 //! kurier-broker
+
+pub mod group;
