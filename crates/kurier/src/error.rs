@@ -1,6 +1,6 @@
 //! What can go wrong between this process and the cluster, as data.
 //!
-//! Errors of one surface stand beside it ([`MessageError`](crate::MessageError), …); this is the part
+//! Errors of one surface stand beside it (the message, the producer, the consumers); this is the part
 //! they share. Each error answers the operator's two questions: may I retry, and may it have been
 //! applied?
 
@@ -44,6 +44,7 @@ pub enum ClientError {
 
 impl ClientError {
     /// Sorts an error code into the variant an operator acts on.
+    #[allow(dead_code, reason = "the surfaces that call it follow")]
     pub(crate) fn from_code(
         doing: impl Into<String>,
         code: RDKafkaErrorCode,

@@ -35,6 +35,22 @@ impl TopicPartition {
     }
 }
 
+/// A record's place: which partition, and where in it. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// The partition.
+    pub topic_partition: TopicPartition,
+    /// The place in it.
+    pub offset: Offset,
+}
+
+impl Position {
+    /// Names the record at `offset` of a partition.
+    pub fn new(topic_partition: TopicPartition, offset: Offset) -> Self {
+        Self { topic_partition, offset }
+    }
+}
+
 impl fmt::Display for PartitionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -50,5 +66,11 @@ impl fmt::Display for Offset {
 impl fmt::Display for TopicPartition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}[{}]", self.topic, self.partition)
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} offset {}", self.topic_partition, self.offset)
     }
 }

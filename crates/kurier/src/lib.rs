@@ -1,6 +1,9 @@
 //! At-least-once messaging on Apache Kafka: typed messages, a producer that keeps order per key, and
 //! consumers that never commit past an unhandled message.
 
+#![allow(dead_code, unused_imports, reason = "the surfaces that use it follow")]
+#![allow(rustdoc::broken_intra_doc_links, reason = "the surfaces they name follow")]
+
 mod admin;
 mod commit;
 mod config;
@@ -14,5 +17,17 @@ mod message;
 mod producer;
 mod sys;
 
+pub use config::{
+    Bounds, ClientConfig, ConfigProblem, ConfigProblems, ConsumerConfig, DeliveryProfile, OPTIONS,
+    OptionSpec, ProducerConfig, REFUSED, Refusal, Scope, Side, StartFrom, Unit,
+};
+pub use decode::{DecodeError, Decoder, RawDecoder, Received, Record};
 pub use error::ClientError;
-pub use ids::{Offset, PartitionId, TopicPartition};
+pub use handler::{
+    Batch, BatchHandler, BoxError, Context, Failure, Handler, Outcomes, RetryPolicy,
+};
+pub use ids::{Offset, PartitionId, Position, TopicPartition};
+pub use message::{
+    CONTENT_BYTES_MAX_DEFAULT, Content, Excerpt, Field, Header, Headers, IntoContent, Message,
+    MessageError, MessageLimits,
+};

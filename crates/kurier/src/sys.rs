@@ -1,1 +1,402 @@
-//! sys
+//! The few librdkafka calls that rdkafka's safe API lacks; the only unsafe code of the library.
+//!
+//! Owns: delivery reports by the batch with their persistence status, the effective configuration of
+//! a live client, a commit with a deadline and an answer for each partition. It decides nothing.
+#![allow(
+    unsafe_code,
+    reason = "rdkafka's safe API has no call for these; each block says why it is sound"
+)]
+
+use std::collections::BTreeMap;
+use std::ffi::{CStr, c_char};
+use std::ptr::{self, NonNull};
+use std::time::{Duration, Instant};
+
+use rdkafka::bindings as rd;
+use rdkafka::client::Client;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::BorrowedMessage;
+use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
+use rdkafka::types::{RDKafkaMessage, RDKafkaRespErr};
+use rdkafka::{ClientContext, TopicPartitionList};
+
+use crate::ids::{Offset, PartitionId, TopicPartition};
+
+/// Whether a message is in the log, as far as librdkafka can know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Persisted {
+    /// It was never sent, or the broker refused it.
+    No,
+    /// It was sent and no answer came.
+    Possibly,
+    /// A broker said so.
+    Yes,
+}
+
+/// What librdkafka says of one message in the end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Report {
+    /// The opaque the message was sent with.
+    pub(crate) opaque: usize,
+    pub(crate) partition: PartitionId,
+    /// None when the message failed, and for a duplicate the broker had already.
+    pub(crate) offset: Option<Offset>,
+    /// Milliseconds since the epoch.
+    pub(crate) timestamp_ms: Option<i64>,
+    pub(crate) error: Option<RDKafkaErrorCode>,
+    pub(crate) persisted: Persisted,
+}
+
+impl Report {
+    /// The report that `message` is, with the opaque that came with it.
+    pub(crate) fn of(message: &BorrowedMessage<'_>, opaque: usize) -> Self {
+        // SAFETY: the pointer of a borrowed message is valid while it is borrowed.
+        let mut report = unsafe { Self::read(message.ptr()) };
+        report.opaque = opaque;
+        report
+    }
+
+    /// # Safety
+    /// `message` points at a message of a delivery report event that is still alive.
+    unsafe fn read(message: *const RDKafkaMessage) -> Self {
+        let mut kind = rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+        // SAFETY: the caller's; the calls only read the message, and `kind` outlives its call.
+        let (fields, status, timestamp) = unsafe {
+            (
+                &*message,
+                rd::rd_kafka_message_status(message),
+                rd::rd_kafka_message_timestamp(message, &mut kind),
+            )
+        };
+        let error = error_code(fields.err);
+        Self {
+            opaque: fields._private as usize,
+            partition: PartitionId(fields.partition),
+            offset: (error.is_none() && 0 <= fields.offset).then_some(Offset(fields.offset)),
+            timestamp_ms: (0 <= timestamp).then_some(timestamp),
+            error,
+            persisted: match status {
+                rd::rd_kafka_msg_status_t::RD_KAFKA_MSG_STATUS_NOT_PERSISTED => Persisted::No,
+                rd::rd_kafka_msg_status_t::RD_KAFKA_MSG_STATUS_POSSIBLY_PERSISTED => {
+                    Persisted::Possibly
+                }
+                rd::rd_kafka_msg_status_t::RD_KAFKA_MSG_STATUS_PERSISTED => Persisted::Yes,
+            },
+        }
+    }
+}
+
+/// A producer's main queue, polled one event at a time, so that all reports of a batch arrive
+/// together: `BaseProducer::poll` calls back for each message and goes on until its time is up.
+#[derive(Debug)]
+pub(crate) struct ReportQueue {
+    queue: Queue,
+}
+
+impl ReportQueue {
+    /// The main queue of `producer`. It must be dropped before the producer is.
+    pub(crate) fn of<C: ProducerContext>(producer: &BaseProducer<C>) -> Self {
+        // SAFETY: the client is alive; the call gives a new reference to its queue, never null.
+        let queue = unsafe { rd::rd_kafka_queue_get_main(producer.client().native_ptr()) };
+        Self { queue: Queue::new(queue) }
+    }
+
+    /// Waits at most `timeout` for one event and serves it: delivery reports are appended to
+    /// `reports`, everything else goes to the context of `producer`. False when nothing came.
+    pub(crate) fn poll<C: ProducerContext>(
+        &self,
+        producer: &BaseProducer<C>,
+        timeout: Duration,
+        reports: &mut Vec<Report>,
+    ) -> bool {
+        let Some(event) = self.queue.poll(timeout) else { return false };
+        let context = producer.client().context().as_ref();
+        match event.kind() {
+            rd::RD_KAFKA_EVENT_DR => event.append_reports(reports),
+            rd::RD_KAFKA_EVENT_LOG => event.log(context),
+            rd::RD_KAFKA_EVENT_ERROR => {
+                let (code, reason) = event.error();
+                context.error(KafkaError::Global(code), &reason);
+            }
+            rd::RD_KAFKA_EVENT_STATS => event.statistics(context),
+            // OAuth tokens are refreshed by librdkafka itself; nothing else was asked for.
+            _ => {}
+        }
+        true
+    }
+}
+
+/// The configuration `client` runs with, as librdkafka holds it, by the names kurier uses; secrets
+/// are hidden.
+pub(crate) fn effective_properties<C: ClientContext>(
+    client: &Client<C>,
+) -> BTreeMap<String, String> {
+    let mut effective = BTreeMap::new();
+    // SAFETY: the client is alive and its configuration lives as long. The dumps and the look-up of
+    // the topic configuration only read it, though their signatures take a mutable pointer.
+    unsafe {
+        let global = rd::rd_kafka_conf(client.native_ptr()).cast_mut();
+        let mut count = 0;
+        let pairs = rd::rd_kafka_conf_dump(global, &mut count);
+        read_dump(pairs, count, &mut effective);
+        let topic = rd::rd_kafka_conf_get_default_topic_conf(global);
+        if !topic.is_null() {
+            let pairs = rd::rd_kafka_topic_conf_dump(topic, &mut count);
+            read_dump(pairs, count, &mut effective);
+        }
+    }
+    effective
+}
+
+/// Why a partition's offset was not committed, or is not known to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CommitFailure {
+    /// No answer within the deadline. It may be committed, or be committed later.
+    TimedOut,
+    /// The group's answer, or librdkafka's.
+    Refused(RDKafkaErrorCode),
+}
+
+/// What became of one partition's offset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CommitOutcome {
+    pub(crate) partition: TopicPartition,
+    /// The next offset to read, as it was given.
+    pub(crate) offset: Offset,
+    pub(crate) result: Result<(), CommitFailure>,
+}
+
+/// Commits `offsets` (the next ones to read) and waits at most `deadline` for the answer.
+///
+/// One outcome for each of `offsets`, in their order. librdkafka's own synchronous commit has no
+/// deadline (measured: 45 s with the brokers dead) and reports all partitions as failed when one is.
+pub(crate) fn commit_with_deadline<C: ConsumerContext>(
+    client: &BaseConsumer<C>,
+    offsets: &[(TopicPartition, Offset)],
+    deadline: Duration,
+) -> Vec<CommitOutcome> {
+    if offsets.is_empty() {
+        return Vec::new();
+    }
+    let answer = commit_list(offsets)
+        .and_then(|list| commit_answer(client, &list, deadline))
+        .map(|event| (event.error().0, event.partition_errors()));
+    let any_partition = matches!(&answer, Ok((_, errors)) if errors.values().any(Option::is_some));
+    let result_of = |partition: &TopicPartition| match &answer {
+        Err(failure) => Err(*failure),
+        // The event's own error repeats a partition's when there is one, and otherwise holds for all.
+        Ok((_, errors)) if any_partition => {
+            let key = (partition.topic.to_string(), partition.partition);
+            match errors.get(&key) {
+                Some(None) => Ok(()),
+                Some(Some(code)) => Err(CommitFailure::Refused(*code)),
+                None => Err(CommitFailure::Refused(RDKafkaErrorCode::UnknownPartition)),
+            }
+        }
+        Ok((RDKafkaErrorCode::NoError, _)) => Ok(()),
+        Ok((code, _)) => Err(CommitFailure::Refused(*code)),
+    };
+    offsets
+        .iter()
+        .map(|(partition, offset)| CommitOutcome {
+            partition: partition.clone(),
+            offset: *offset,
+            result: result_of(partition),
+        })
+        .collect()
+}
+
+fn commit_list(offsets: &[(TopicPartition, Offset)]) -> Result<TopicPartitionList, CommitFailure> {
+    let mut list = TopicPartitionList::with_capacity(offsets.len());
+    for (TopicPartition { topic, partition }, offset) in offsets {
+        list.add_partition_offset(topic, partition.0, rdkafka::Offset::Offset(offset.0))
+            .map_err(|_| CommitFailure::Refused(RDKafkaErrorCode::InvalidArgument))?;
+    }
+    Ok(list)
+}
+
+fn commit_answer<C: ConsumerContext>(
+    client: &BaseConsumer<C>,
+    list: &TopicPartitionList,
+    deadline: Duration,
+) -> Result<Event, CommitFailure> {
+    let until = Instant::now() + deadline;
+    // SAFETY: the client is alive. The list is copied by the call. The queue is our own and is
+    // destroyed when dropped; an answer that comes later finds it disabled and is freed.
+    let (queue, asked) = unsafe {
+        let handle = client.client().native_ptr();
+        let queue = Queue::new(rd::rd_kafka_queue_new(handle));
+        let asked =
+            rd::rd_kafka_commit_queue(handle, list.ptr(), queue.0.as_ptr(), None, ptr::null_mut());
+        (queue, asked)
+    };
+    if let Some(code) = error_code(asked) {
+        return Err(CommitFailure::Refused(code));
+    }
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        match queue.poll(left) {
+            Some(event) if event.kind() == rd::RD_KAFKA_EVENT_OFFSET_COMMIT => return Ok(event),
+            Some(_) => {}
+            None if left.is_zero() => return Err(CommitFailure::TimedOut),
+            None => {}
+        }
+    }
+}
+
+/// A reference to one of librdkafka's queues.
+#[derive(Debug)]
+struct Queue(NonNull<rd::rd_kafka_queue_t>);
+
+// SAFETY: librdkafka's queues may be used from any thread.
+unsafe impl Send for Queue {}
+
+impl Queue {
+    fn new(queue: *mut rd::rd_kafka_queue_t) -> Self {
+        Self(NonNull::new(queue).expect("librdkafka ends the process rather than return null"))
+    }
+
+    fn poll(&self, timeout: Duration) -> Option<Event> {
+        let millis = i32::try_from(timeout.as_micros().div_ceil(1000)).unwrap_or(i32::MAX);
+        // SAFETY: the queue is alive while `self` is; the event is ours to destroy.
+        let event = unsafe { rd::rd_kafka_queue_poll(self.0.as_ptr(), millis) };
+        NonNull::new(event).map(Event)
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        // SAFETY: this reference was given to us and is dropped once.
+        unsafe { rd::rd_kafka_queue_destroy(self.0.as_ptr()) }
+    }
+}
+
+/// One event, ours until dropped.
+struct Event(NonNull<rd::rd_kafka_event_t>);
+
+impl Event {
+    fn kind(&self) -> i32 {
+        // SAFETY: the event is alive while `self` is, here and below.
+        unsafe { rd::rd_kafka_event_type(self.0.as_ptr()) }
+    }
+
+    fn append_reports(&self, reports: &mut Vec<Report>) {
+        // SAFETY: the event is alive; the messages it gives belong to it and are read at once.
+        unsafe {
+            reports.reserve(rd::rd_kafka_event_message_count(self.0.as_ptr()));
+            loop {
+                let message = rd::rd_kafka_event_message_next(self.0.as_ptr());
+                if message.is_null() {
+                    break;
+                }
+                reports.push(Report::read(message));
+            }
+        }
+    }
+
+    fn error(&self) -> (RDKafkaErrorCode, String) {
+        // SAFETY: the event is alive and owns the text.
+        unsafe {
+            let code = rd::rd_kafka_event_error(self.0.as_ptr());
+            let reason = text(rd::rd_kafka_event_error_string(self.0.as_ptr()));
+            (code.into(), reason)
+        }
+    }
+
+    fn log<C: ClientContext>(&self, context: &C) {
+        let (mut facility, mut line, mut level) = (ptr::null(), ptr::null(), 0);
+        // SAFETY: the event is alive and owns both texts; on failure they stay null.
+        let (facility, line) = unsafe {
+            rd::rd_kafka_event_log(self.0.as_ptr(), &mut facility, &mut line, &mut level);
+            (text(facility), text(line))
+        };
+        context.log(log_level(level), facility.trim(), line.trim());
+    }
+
+    fn statistics<C: ClientContext>(&self, context: &C) {
+        // SAFETY: the event is alive and owns the text.
+        let json = unsafe { text(rd::rd_kafka_event_stats(self.0.as_ptr())) };
+        context.stats_raw(json.as_bytes());
+    }
+
+    /// The error of each partition in the event's list.
+    fn partition_errors(&self) -> BTreeMap<(String, PartitionId), Option<RDKafkaErrorCode>> {
+        // SAFETY: the event is alive and owns the list; the list's elements are `cnt` in number.
+        let elements = unsafe {
+            let list = rd::rd_kafka_event_topic_partition_list(self.0.as_ptr());
+            if list.is_null() || (*list).elems.is_null() {
+                return BTreeMap::new();
+            }
+            std::slice::from_raw_parts((*list).elems, usize::try_from((*list).cnt).unwrap_or(0))
+        };
+        elements
+            .iter()
+            .map(|element| {
+                // SAFETY: an element's topic is a text that lives as long as the list.
+                let topic = unsafe { text(element.topic) };
+                ((topic, PartitionId(element.partition)), error_code(element.err))
+            })
+            .collect()
+    }
+}
+
+impl Drop for Event {
+    fn drop(&mut self) {
+        // SAFETY: the event was given to us and is destroyed once.
+        unsafe { rd::rd_kafka_event_destroy(self.0.as_ptr()) }
+    }
+}
+
+/// Reads and frees a dump of names and values in turn; a name that is there already stays.
+///
+/// # Safety
+/// `pairs` and `count` are what a dump function returned, not yet freed.
+unsafe fn read_dump(
+    pairs: *mut *const c_char,
+    count: usize,
+    effective: &mut BTreeMap<String, String>,
+) {
+    if pairs.is_null() {
+        return;
+    }
+    // SAFETY: the caller's: `count` texts, names and values in turn.
+    unsafe {
+        for pair in std::slice::from_raw_parts(pairs, count).chunks_exact(2) {
+            let (name, value) = (text(pair[0]), text(pair[1]));
+            let shown = crate::config::shown(&name, &value).to_owned();
+            let name = crate::config::canonical_name(&name).to_owned();
+            effective.entry(name).or_insert(shown);
+        }
+        rd::rd_kafka_conf_dump_free(pairs, count);
+    }
+}
+
+/// # Safety
+/// `text` is null or a C string that is alive during the call.
+unsafe fn text(text: *const c_char) -> String {
+    if text.is_null() {
+        return String::new();
+    }
+    // SAFETY: the caller's.
+    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
+}
+
+fn error_code(error: RDKafkaRespErr) -> Option<RDKafkaErrorCode> {
+    (error != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR).then(|| error.into())
+}
+
+/// syslog's levels.
+fn log_level(level: i32) -> RDKafkaLogLevel {
+    match level {
+        ..=0 => RDKafkaLogLevel::Emerg,
+        1 => RDKafkaLogLevel::Alert,
+        2 => RDKafkaLogLevel::Critical,
+        3 => RDKafkaLogLevel::Error,
+        4 => RDKafkaLogLevel::Warning,
+        5 => RDKafkaLogLevel::Notice,
+        6 => RDKafkaLogLevel::Info,
+        7.. => RDKafkaLogLevel::Debug,
+    }
+}

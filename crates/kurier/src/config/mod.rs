@@ -1,0 +1,175 @@
+//! What can be set, checked once, with every problem reported.
+//!
+//! Owns the plain structs [`ClientConfig`], [`ProducerConfig`] and [`ConsumerConfig`], the table of
+//! options that documents and help are made from ([`OPTIONS`]), the list of refused properties
+//! ([`REFUSED`]) and the lists of effective properties given to librdkafka. It talks to no broker and
+//! reads no environment.
+
+mod consumer;
+mod options;
+mod producer;
+mod properties;
+mod refused;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+pub use consumer::{ConsumerConfig, StartFrom};
+pub use options::{Bounds, OPTIONS, OptionSpec, Side, Unit};
+pub use producer::{DeliveryProfile, ProducerConfig};
+pub use refused::{REFUSED, Refusal, Scope};
+
+pub(crate) use producer::MESSAGE_OVERHEAD_BYTES;
+pub(crate) use properties::{canonical_name, check_topic_name, native_config, shown};
+
+/// What every client of a cluster has: where it is, what it calls itself, and librdkafka's own
+/// properties that kurier has no option for (security, sockets, batching, …).
+///
+/// Properties are librdkafka's, by name or alias
+/// (<https://github.com/confluentinc/librdkafka/blob/v2.12.1/CONFIGURATION.md>). They win over
+/// kurier's defaults; those that would break a promise are refused, see [`REFUSED`].
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ClientConfig {
+    /// `host:port` of one or more brokers, separated by commas. Kafka: `bootstrap.servers`.
+    pub bootstrap: String,
+    /// The name brokers log and show. Default: chosen by the kind of client. Kafka: `client.id`.
+    pub client_id: Option<String>,
+    /// librdkafka's properties, passed through. Default: none.
+    pub properties: BTreeMap<String, String>,
+}
+
+impl ClientConfig {
+    /// A client of the cluster at `bootstrap` with nothing else set.
+    pub fn new(bootstrap: impl Into<String>) -> Self {
+        Self { bootstrap: bootstrap.into(), client_id: None, properties: BTreeMap::new() }
+    }
+
+    /// The properties a client that neither produces nor consumes gets, checked.
+    ///
+    /// # Errors
+    /// Every problem at once.
+    pub fn admin_properties(&self) -> Result<Vec<(String, String)>, ConfigProblems> {
+        let mut problems = Vec::new();
+        let own = self.checked_properties(Scope::Client, &mut problems);
+        let base = self.base_properties("kurier-admin");
+        let merged = properties::merge(base, own);
+        ConfigProblems::or(merged, problems)
+    }
+
+    /// What both sides set, whatever the profile.
+    fn base_properties(&self, client_id: &str) -> Vec<(&'static str, String)> {
+        vec![
+            ("bootstrap.servers", self.bootstrap.trim().to_owned()),
+            ("client.id", self.client_id.clone().unwrap_or_else(|| client_id.to_owned())),
+            // A typo must not create a topic with one replica.
+            ("allow.auto.create.topics", "false".to_owned()),
+            // A dead peer behind a silent network is noticed; librdkafka's default is off.
+            ("socket.keepalive.enable", "true".to_owned()),
+            ("reconnect.backoff.ms", "100".to_owned()),
+            ("reconnect.backoff.max.ms", "10000".to_owned()),
+        ]
+    }
+
+    /// The caller's properties by their canonical names; adds to `problems` what librdkafka would
+    /// not take, what is given twice and what is refused in `scope`.
+    fn checked_properties(
+        &self,
+        scope: Scope,
+        problems: &mut Vec<ConfigProblem>,
+    ) -> BTreeMap<String, String> {
+        properties::check_bootstrap(&self.bootstrap, problems);
+        let own = properties::canonical(&self.properties, problems);
+        for (name, value) in &own {
+            if let Some(refusal) = refused::refusal(scope, name, value) {
+                problems.push(ConfigProblem::new(name, value, refusal.explanation()));
+            } else if let Err(reason) = properties::accepted_by_librdkafka(name, value) {
+                problems.push(ConfigProblem::new(name, value, reason));
+            }
+        }
+        own
+    }
+}
+
+impl fmt::Debug for ClientConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown: BTreeMap<&str, &str> = self
+            .properties
+            .iter()
+            .map(|(name, value)| (name.as_str(), properties::shown(name, value)))
+            .collect();
+        f.debug_struct("ClientConfig")
+            .field("bootstrap", &self.bootstrap)
+            .field("client_id", &self.client_id)
+            .field("properties", &shown)
+            .finish()
+    }
+}
+
+/// One thing that is wrong with a configuration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{name} = {value:?}: {reason}")]
+#[non_exhaustive]
+pub struct ConfigProblem {
+    /// The option or property, as the caller may name it.
+    pub name: String,
+    /// The value that was found; a secret's value is not shown.
+    pub value: String,
+    /// Why it can't be, and what can.
+    pub reason: String,
+}
+
+impl ConfigProblem {
+    /// Problem `reason` with `value` of `name`.
+    pub fn new(name: &str, value: &str, reason: impl Into<String>) -> Self {
+        Self {
+            name: name.to_owned(),
+            value: properties::shown(name, value).to_owned(),
+            reason: reason.into(),
+        }
+    }
+}
+
+/// Everything that is wrong with a configuration; never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigProblems(Vec<ConfigProblem>);
+
+impl ConfigProblems {
+    /// The problems, in the order of the checks.
+    pub fn problems(&self) -> &[ConfigProblem] {
+        &self.0
+    }
+
+    /// `value` if there are no problems.
+    pub(crate) fn or<V>(value: V, problems: Vec<ConfigProblem>) -> Result<V, Self> {
+        if problems.is_empty() { Ok(value) } else { Err(Self(problems)) }
+    }
+
+    /// librdkafka's refusal of a whole configuration, which single values did not show.
+    pub(crate) fn from_kafka(
+        error: &rdkafka::error::KafkaError,
+        given: &[(String, String)],
+    ) -> Self {
+        Self(vec![properties::problem_of(error, given)])
+    }
+}
+
+impl From<ConfigProblem> for ConfigProblems {
+    fn from(problem: ConfigProblem) -> Self {
+        Self(vec![problem])
+    }
+}
+
+impl fmt::Display for ConfigProblems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            if 0 < index {
+                f.write_str("; ")?;
+            }
+            problem.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigProblems {}

@@ -1,0 +1,175 @@
+//! The options kurier has, each once: name, Kafka's name, unit, default, bounds, what it does.
+//!
+//! The defaults of the structs, the validation, the documents and the help are made from these rows.
+
+use std::time::Duration;
+
+use super::ConfigProblem;
+
+/// Which client an option belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Side {
+    /// [`MessageProducer`](crate::MessageProducer).
+    Producer,
+    /// The consumers.
+    Consumer,
+}
+
+/// What an option's number counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unit {
+    /// Bytes.
+    Bytes,
+    /// Messages.
+    Messages,
+    /// Milliseconds; the field is a [`Duration`].
+    Milliseconds,
+    /// Tries of one message, the first included.
+    Attempts,
+}
+
+/// The smallest and the largest value, both allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// The smallest value.
+    pub min: u64,
+    /// The largest value.
+    pub max: u64,
+}
+
+/// One option: everything its documentation says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OptionSpec {
+    /// Whose it is.
+    pub side: Side,
+    /// The name of the field in the config struct.
+    pub name: &'static str,
+    /// librdkafka's property, if it is one; the property is then taken for the option.
+    pub kafka: Option<&'static str>,
+    /// What the number counts.
+    pub unit: Unit,
+    /// The default; `None`: not set, see the text.
+    pub default: Option<u64>,
+    /// What is allowed.
+    pub bounds: Bounds,
+    /// What it does, and what happens at its bound.
+    pub doc: &'static str,
+}
+
+impl OptionSpec {
+    /// The default of an option that counts.
+    pub(super) const fn default_count(&self) -> usize {
+        match self.default {
+            Some(default) => default as usize,
+            None => 0,
+        }
+    }
+
+    /// The default of an option that is a time.
+    pub(super) const fn default_time(&self) -> Duration {
+        match self.default {
+            Some(default) => Duration::from_millis(default),
+            None => Duration::ZERO,
+        }
+    }
+
+    pub(super) fn check_count(&self, value: usize, problems: &mut Vec<ConfigProblem>) {
+        self.check(u64::try_from(value).unwrap_or(u64::MAX), problems);
+    }
+
+    pub(super) fn check_time(&self, value: Duration, problems: &mut Vec<ConfigProblem>) {
+        self.check(millis(value), problems);
+    }
+
+    fn check(&self, value: u64, problems: &mut Vec<ConfigProblem>) {
+        let Bounds { min, max } = self.bounds;
+        if value < min || max < value {
+            let unit = self.unit.name();
+            let reason = format!("must be between {min} and {max} {unit}");
+            problems.push(ConfigProblem::new(self.name, &value.to_string(), reason));
+        }
+    }
+}
+
+impl Unit {
+    /// The unit's name, as in "between 1 and 10 bytes".
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bytes => "bytes",
+            Self::Messages => "messages",
+            Self::Milliseconds => "ms",
+            Self::Attempts => "attempts",
+        }
+    }
+}
+
+/// Whole milliseconds, which is what librdkafka takes.
+pub(super) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+const MIB: u64 = 1024 * 1024;
+const HOUR_MS: u64 = 3_600_000;
+const I32_MAX: u64 = i32::MAX as u64;
+
+macro_rules! options {
+    ($($const:ident = $side:ident, $name:literal, $kafka:expr, $unit:ident, $default:expr, $min:expr, $max:expr, $doc:literal;)*) => {
+        $(pub(super) const $const: OptionSpec = OptionSpec {
+            side: Side::$side,
+            name: $name,
+            kafka: $kafka,
+            unit: Unit::$unit,
+            default: $default,
+            bounds: Bounds { min: $min, max: $max },
+            doc: $doc,
+        };)*
+        /// Every option of the library that is a number or a time, in the order of the documents.
+        pub const OPTIONS: &[OptionSpec] = &[$($const),*];
+    };
+}
+
+options! {
+    MEMORY_BYTES = Producer, "memory_bytes", None, Bytes, Some(192 * MIB), MIB, 1024 * 1024 * MIB,
+        "Accepted messages that are not yet delivered take at most this much memory (content, key, headers and 512 bytes each). At the bound `send` waits, first in first out, and `try_send` hands the message back. librdkafka's own bound is set a third higher, so that it is never met.";
+    MEMORY_MESSAGES = Producer, "memory_messages", None, Messages, Some(500_000), 1, 100_000_000,
+        "The same bound in messages.";
+    MESSAGE_BYTES_MAX = Producer, "message_bytes_max", Some("message.max.bytes"), Bytes, Some(1_000_000), 1000, 1_000_000_000,
+        "The largest message: value, key, headers and framing. A larger one is refused before it is accepted. The broker's `max.message.bytes` must not be smaller.";
+    LINGER = Producer, "linger", Some("linger.ms"), Milliseconds, Some(5), 0, 900_000,
+        "How long librdkafka waits for more messages before it sends a batch. Higher: larger batches and more throughput; lower: sooner delivery.";
+    DELIVERY_DEADLINE = Producer, "delivery_deadline", Some("delivery.timeout.ms"), Milliseconds, None, 1, I32_MAX,
+        "When an accepted message is given up as failed. Default: never; librdkafka goes on until it is delivered. With a deadline, later messages of the partition may be delivered after an earlier one failed.";
+    STALL_AFTER = Producer, "stall_after", None, Milliseconds, Some(3000), 100, HOUR_MS,
+        "After this long with accepted messages and no delivery the producer says, once, that it waits for the cluster.";
+    UNKNOWN_TOPIC_GRACE = Producer, "unknown_topic_grace", None, Milliseconds, Some(500), 0, 60_000,
+        "How long a topic the cluster does not know is asked about again before `send` fails: one created a moment ago is not known to every broker at once.";
+    SESSION_TIMEOUT = Consumer, "session_timeout", Some("session.timeout.ms"), Milliseconds, Some(45_000), 1, HOUR_MS,
+        "A member that is silent this long is taken for dead and its partitions go to others.";
+    HEARTBEAT_INTERVAL = Consumer, "heartbeat_interval", Some("heartbeat.interval.ms"), Milliseconds, Some(3000), 1, HOUR_MS,
+        "How often a member says it is alive; below a third of the session timeout.";
+    POLL_INTERVAL_MAX = Consumer, "poll_interval_max", Some("max.poll.interval.ms"), Milliseconds, Some(300_000), 1, 86_400_000,
+        "The poll thread must come back this often, or the member leaves the group. Handlers may take longer: they do not run on that thread. It bounds the time a rebalance waits for handlers, see `drain_deadline`.";
+    CONSUMER_MEMORY_BYTES = Consumer, "memory_bytes", None, Bytes, Some(64 * MIB), MIB, 1024 * 1024 * MIB,
+        "Fetched messages that wait for a lane, over all partitions. Divided by the number of partitions it becomes `queued.max.messages.kbytes`. At the bound fetching stops until handlers have caught up.";
+    LANE_MESSAGES_MAX = Consumer, "lane_messages_max", None, Messages, Some(1024), 1, 10_000_000,
+        "Messages of one partition handed to its lane and not yet handled. At the bound the partition's queue is not polled; others flow on.";
+    LANE_BYTES_MAX = Consumer, "lane_bytes_max", None, Bytes, Some(4 * MIB), 1, 1024 * 1024 * MIB,
+        "The same bound in bytes. One message that is larger than the bound is let through alone.";
+    COMMIT_INTERVAL = Consumer, "commit_interval", None, Milliseconds, Some(1000), 1, HOUR_MS,
+        "How often handled offsets are committed. After a crash at most this much is handled again, and what was being handled.";
+    COMMIT_DEADLINE = Consumer, "commit_deadline", None, Milliseconds, Some(10_000), 1, HOUR_MS,
+        "How long one commit may take before it is counted as failed and tried again with the next.";
+    DRAIN_DEADLINE = Consumer, "drain_deadline", None, Milliseconds, None, 0, HOUR_MS,
+        "When partitions are taken away, handlers get this long to finish before what is handled is committed and the partitions are let go. Default: the lesser of 10 s and a quarter of `poll_interval_max`; never more than that quarter.";
+    SHUTDOWN_DEADLINE = Consumer, "shutdown_deadline", None, Milliseconds, Some(25_000), 0, HOUR_MS,
+        "Draining, committing, leaving the group and closing take at most this long; then the rest is reported as left behind. Kubernetes kills after 30 s.";
+    RETRY_ATTEMPTS = Consumer, "retry_attempts", None, Attempts, Some(5), 1, 1_000_000,
+        "How often a message is handed to the handler before it counts as one that can't be handled.";
+    RETRY_BACKOFF_MIN = Consumer, "retry_backoff_min", None, Milliseconds, Some(100), 0, HOUR_MS,
+        "The wait before the second attempt; doubled for each further one, with jitter.";
+    RETRY_BACKOFF_MAX = Consumer, "retry_backoff_max", None, Milliseconds, Some(30_000), 0, HOUR_MS,
+        "The longest wait between two attempts.";
+}

@@ -1,0 +1,114 @@
+//! How often, and how long apart, a failed message is tried again. *Pure*: the random number comes
+//! from the caller.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// Attempts of one message, and the pauses between them.
+///
+/// A message is retried in its place: later messages of its partition wait, other partitions flow. The
+/// pause before attempt *n* + 1 doubles with every attempt, from the shortest to the longest, and is
+/// drawn from the upper half of that (jitter), so that many consumers do not strike a recovering
+/// service at once.
+///
+/// The default is 5 attempts with pauses from 100 ms to 30 s.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetryPolicy {
+    attempts: u32,
+    shortest: Duration,
+    longest: Duration,
+}
+
+impl RetryPolicy {
+    /// `attempts` in all (the first one included; 0 is taken as 1), with pauses that double within
+    /// `pauses`. A range whose end lies before its start is a constant pause of its start.
+    pub fn exponential(attempts: u32, pauses: RangeInclusive<Duration>) -> Self {
+        let (shortest, longest) = pauses.into_inner();
+        Self { attempts: attempts.max(1), shortest, longest: longest.max(shortest) }
+    }
+
+    /// One attempt: the first failure of a message stops its partition.
+    pub fn never() -> Self {
+        Self::exponential(1, Duration::ZERO..=Duration::ZERO)
+    }
+
+    /// Attempts in all, the first one included.
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// The pause after failed attempt number `attempt` (from 1), or `None` when that was the last one.
+    /// `random` is uniform over all `u64`: the same number gives the same pause.
+    pub fn pause_after(&self, attempt: u32, random: u64) -> Option<Duration> {
+        if self.attempts <= attempt {
+            return None;
+        }
+        let doublings = attempt.saturating_sub(1).min(31);
+        let whole = self.shortest.saturating_mul(1 << doublings).min(self.longest);
+        let fraction = (random >> 11) as f64 / (1_u64 << 53) as f64;
+        Some(whole / 2 + (whole / 2).mul_f64(fraction))
+    }
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self::exponential(5, Duration::from_millis(100)..=Duration::from_secs(30))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const fn ms(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
+    #[test]
+    fn pauses_as_a_table() {
+        let policy = RetryPolicy::exponential(6, ms(100)..=ms(1_000));
+        // attempt that failed, random number, pause
+        let table = [
+            (1, 0, Some(ms(50))),
+            (2, 0, Some(ms(100))),
+            (3, 0, Some(ms(200))),
+            (4, 0, Some(ms(400))),
+            (5, 0, Some(ms(500))),
+            (6, 0, None),
+            (7, 0, None),
+            (1, 1 << 63, Some(ms(75))),
+            (5, 1 << 63, Some(ms(750))),
+        ];
+        for (attempt, random, pause) in table {
+            assert_eq!(policy.pause_after(attempt, random), pause, "attempt {attempt}");
+        }
+    }
+
+    #[test]
+    fn odd_arguments_have_a_meaning() {
+        let backwards = std::ops::RangeInclusive::new(ms(200), ms(100));
+        let policy = RetryPolicy::exponential(0, backwards);
+        assert_eq!(policy.attempts(), 1);
+        assert_eq!(policy.pause_after(1, 0), None);
+        assert_eq!(RetryPolicy::never().pause_after(1, 0), None);
+        assert_eq!(RetryPolicy::default().attempts(), 5);
+    }
+
+    proptest! {
+        #[test]
+        fn a_pause_is_within_its_bounds(
+            attempts in 1_u32..=u32::MAX, attempt in 1_u32..=u32::MAX, random: u64,
+            shortest in 0_u64..1_000, extra in 0_u64..100_000,
+        ) {
+            let policy = RetryPolicy::exponential(attempts, ms(shortest)..=ms(shortest + extra));
+            match policy.pause_after(attempt, random) {
+                None => prop_assert!(attempts <= attempt),
+                Some(pause) => {
+                    prop_assert!(ms(shortest) / 2 <= pause && pause <= ms(shortest + extra));
+                }
+            }
+        }
+    }
+}
