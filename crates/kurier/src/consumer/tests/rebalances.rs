@@ -1,0 +1,3 @@
+//! Partitions that move while messages flow.
+
+use super::*;
