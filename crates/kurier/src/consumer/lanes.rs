@@ -140,6 +140,10 @@ impl Lane {
 
     /// Notes a handled message, to be told with the next [`flush`](Self::flush).
     pub(super) fn settle(&mut self, offset: Offset, bytes: usize) {
+        if self.settled.as_ref().is_some_and(|range| offset <= range.last) {
+            // A retried message lies before those that succeeded at once.
+            self.flush(false);
+        }
         match &mut self.settled {
             Some(range) => {
                 range.last = offset;

@@ -1,6 +1,11 @@
 //! Consumers against librdkafka's mock cluster.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod batches;
+mod ends;
+mod failures;
+mod rebalances;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
