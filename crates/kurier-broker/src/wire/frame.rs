@@ -93,7 +93,7 @@ pub fn size(head: &[u8]) -> Result<Option<usize>, FrameError> {
 ///
 /// # Errors
 /// When it is not a request that is spoken here.
-pub fn parse(frame: Bytes) -> Result<Incoming, FrameError> {
+pub fn parse(frame: &Bytes) -> Result<Incoming, FrameError> {
     let fixed: &[u8; 8] = frame.first_chunk().ok_or(Malformed::Truncated)?;
     let key = i16::from_be_bytes([fixed[0], fixed[1]]);
     let version = i16::from_be_bytes([fixed[2], fixed[3]]);
@@ -108,7 +108,7 @@ pub fn parse(frame: Bytes) -> Result<Incoming, FrameError> {
             _ => Err(FrameError::Unsupported { key, version }),
         };
     }
-    let (client_id, body) = rest_of_header(api, version, frame.slice(8..))?;
+    let (client_id, body) = rest_of_header(api, version, &frame.slice(8..))?;
     guard::check(api.schema, version, &body)?;
     Ok(Incoming::Kafka(Request { key: api.key, version, correlation, client_id, body }))
 }
@@ -142,7 +142,7 @@ pub fn response<R: Encodable + HeaderVersion>(
 #[error("a response cannot be encoded: {0}")]
 pub struct EncodeError(String);
 
-fn rest_of_header(api: &Api, version: i16, rest: Bytes) -> Result<(String, Bytes), FrameError> {
+fn rest_of_header(api: &Api, version: i16, rest: &Bytes) -> Result<(String, Bytes), FrameError> {
     let (length, after) = rest.split_first_chunk().ok_or(Malformed::Truncated)?;
     let length = i16::from_be_bytes(*length);
     let size = match length {

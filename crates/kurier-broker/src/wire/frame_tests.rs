@@ -210,7 +210,7 @@ fn every_request_in_every_version_is_walked_to_its_last_byte() {
         assert!(examples.iter().any(|(key, ..)| *key == api.key as i16), "{:?} has none", api.key);
     }
     for (key, version, body) in examples {
-        match parse(frame(key, version, &body)) {
+        match parse(&frame(key, version, &body)) {
             Ok(Incoming::Kafka(request)) => {
                 assert_eq!((request.client_id.as_str(), request.correlation), ("me", 77));
                 assert_eq!(request.body, body, "API {key} version {version}");
@@ -218,7 +218,7 @@ fn every_request_in_every_version_is_walked_to_its_last_byte() {
             other => panic!("API {key} version {version}: {other:?}"),
         }
         for cut in 0..body.len() {
-            assert!(parse(frame(key, version, &body[..cut])).is_err(), "API {key} cut at {cut}");
+            assert!(parse(&frame(key, version, &body[..cut])).is_err(), "API {key} cut at {cut}");
         }
     }
 }
@@ -227,9 +227,9 @@ fn every_request_in_every_version_is_walked_to_its_last_byte() {
 fn counts_that_lie_are_found_before_anything_is_allocated() {
     let huge = i32::MAX.to_be_bytes();
     let metadata = frame(ApiKey::Metadata as i16, 1, &huge);
-    assert_eq!(parse(metadata).expect_err("refused"), FrameError::Malformed(Malformed::TooMany));
+    assert_eq!(parse(&metadata).expect_err("refused"), FrameError::Malformed(Malformed::TooMany));
     let produce = [0, 0, 1, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff, 0x0f];
-    assert!(parse(frame(ApiKey::Produce as i16, 9, &produce)).is_err());
+    assert!(parse(&frame(ApiKey::Produce as i16, 9, &produce)).is_err());
 }
 
 #[test]
@@ -244,11 +244,11 @@ fn sizes_are_bounded_by_what_the_request_is() {
 #[test]
 fn unknown_apis_and_versions_are_refused_except_the_question_for_them() {
     assert!(matches!(
-        parse(frame(ApiKey::ApiVersions as i16, 127, b"?")),
+        parse(&frame(ApiKey::ApiVersions as i16, 127, b"?")),
         Ok(Incoming::UnknownApiVersions { correlation: 77 })
     ));
-    assert!(parse(frame(ApiKey::Produce as i16, 12, b"")).is_err());
-    assert!(parse(frame(ApiKey::EndTxn as i16, 0, b"")).is_err());
+    assert!(parse(&frame(ApiKey::Produce as i16, 12, b"")).is_err());
+    assert!(parse(&frame(ApiKey::EndTxn as i16, 0, b"")).is_err());
 }
 
 /// Decodes what the guard let through, as a node would.
@@ -284,7 +284,7 @@ proptest! {
             let at = at.index(bytes.len());
             bytes[at] = *value;
         }
-        if let Ok(Incoming::Kafka(request)) = parse(bytes.into()) {
+        if let Ok(Incoming::Kafka(request)) = parse(&bytes.into()) {
             decode(&request);
         }
     }
