@@ -4,7 +4,6 @@
 mod batches;
 mod ends;
 mod failures;
-mod rebalances;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
