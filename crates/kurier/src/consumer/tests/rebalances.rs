@@ -6,9 +6,9 @@ use super::*;
 fn quick(bootstrap: &str, instance: &str) -> ConsumerBuilder<Single, RawDecoder> {
     let mut builder = single(bootstrap).instance(instance);
     let config = builder.config_mut();
-    config.session_timeout = Duration::from_secs(2);
+    config.session_timeout = Duration::from_secs(6);
     config.heartbeat_interval = Duration::from_millis(200);
-    config.poll_interval_max = Duration::from_secs(4);
+    config.poll_interval_max = Duration::from_secs(6);
     config.commit_interval = Duration::from_millis(100);
     builder
 }
@@ -84,7 +84,7 @@ async fn a_handler_of_three_poll_intervals_costs_no_rebalance() {
         .run(
             |message: Message, _: Context| async move {
                 if value(&message) == 1 {
-                    tokio::time::sleep(Duration::from_secs(12)).await;
+                    tokio::time::sleep(Duration::from_secs(18)).await;
                 }
                 Ok::<(), Failure>(())
             },
