@@ -65,6 +65,50 @@ async fn partitions_move_under_load_without_loss_or_repetition() {
     assert_eq!(committed(&bootstrap, "g", 4), ends);
 }
 
+/// librdkafka reads a kept partition anew from where it believes reading stands. Idle at the end, that
+/// must not be one too far: the next message would be passed over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partition_kept_at_its_end_goes_on_with_the_next_message() {
+    let cluster = mock(2);
+    let bootstrap = cluster.bootstrap_servers();
+    produce(&bootstrap, numbered(2, 20));
+    let seen = Arc::new(Seen::default());
+    let revoked = Arc::new(AtomicU64::new(0));
+    let start = |instance: &str| {
+        let (shutdown, notes) = (CancellationToken::new(), Arc::clone(&seen));
+        let told = Arc::clone(&revoked);
+        let run = quick(&bootstrap, instance)
+            .on_event(move |event| {
+                if matches!(event, ConsumerEvent::Revoked { .. }) {
+                    told.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+            .run(
+                move |message: Message, _: Context| {
+                    notes.note(&message);
+                    std::future::ready(Ok::<(), Failure>(()))
+                },
+                shutdown.clone(),
+            );
+        (tokio::spawn(run), shutdown)
+    };
+    let (first, stop_first) = start("1");
+    let all = || committed(&bootstrap, "g", 2) == BTreeMap::from([(0, 10), (1, 10)]);
+    until("both are at their end", all).await;
+    let (second, stop_second) = start("2");
+    until("one has moved", || revoked.load(Ordering::Relaxed) == 1).await;
+    produce(&bootstrap, numbered(2, 20));
+    until("the next ones come", || 40 <= seen.count()).await;
+    stop_first.cancel();
+    stop_second.cancel();
+    within(30, "the first ends", first).await.unwrap().unwrap();
+    within(30, "the second ends", second).await.unwrap().unwrap();
+    for (partition, seen) in seen.0.lock().unwrap().iter() {
+        let offsets: Vec<i64> = seen.iter().map(|(offset, _)| offset.0).collect();
+        assert_eq!(offsets, (0..20).collect::<Vec<_>>(), "{partition}: each once");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_handler_of_three_poll_intervals_costs_no_rebalance() {
     let cluster = mock(1);
@@ -144,7 +188,8 @@ async fn an_acknowledgement_after_the_partition_was_let_go_settles_nothing() {
     stop_first.cancel();
     let first = within(30, "the first ends", first).await.unwrap().unwrap();
     assert_eq!((first.handled, first.handled_too_late), (1, 1));
-    assert_eq!(first.committed.len(), 1, "only what it kept");
+    let handled = first.committed.values().filter(|position| **position == Offset(1)).count();
+    assert_eq!(handled, 1, "only what it kept: {first:?}");
     stop_second.cancel();
     within(30, "the second ends", second).await.unwrap().unwrap();
     assert_eq!(committed(&bootstrap, "g", 2), BTreeMap::from([(0, 1), (1, 1)]));
@@ -258,7 +303,7 @@ async fn closes(count: u64) {
     let member = |number: u64| {
         let shutdown = CancellationToken::new();
         // From "not even joined" to "in the middle of the next rebalance".
-        let life = Duration::from_millis(number * 37 % 900);
+        let life = Duration::from_millis(number * 617 % 5_500);
         let run = quick(&bootstrap, &number.to_string()).run(
             |_: Message, _: Context| async {
                 tokio::time::sleep(Duration::from_millis(1)).await;
