@@ -300,11 +300,22 @@ async fn closes(count: u64) {
     let cluster = mock(6);
     let bootstrap = cluster.bootstrap_servers();
     produce(&bootstrap, numbered(6, 600));
+    let (taken, given) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let member = |number: u64| {
+        let (taken, given) = (Arc::clone(&taken), Arc::clone(&given));
         let shutdown = CancellationToken::new();
         // From "not even joined" to "in the middle of the next rebalance".
         let life = Duration::from_millis(number * 617 % 5_500);
-        let run = quick(&bootstrap, &number.to_string()).run(
+        let tell = move |event: &ConsumerEvent| match event {
+            ConsumerEvent::Assigned { partitions, .. } if !partitions.is_empty() => {
+                taken.fetch_add(1, Ordering::Relaxed);
+            }
+            ConsumerEvent::Revoked { .. } => {
+                given.fetch_add(1, Ordering::Relaxed);
+            }
+            _ => {}
+        };
+        let run = quick(&bootstrap, &number.to_string()).on_event(tell).run(
             |_: Message, _: Context| async {
                 tokio::time::sleep(Duration::from_millis(1)).await;
                 Ok::<(), Failure>(())
@@ -333,6 +344,9 @@ async fn closes(count: u64) {
     while let Some(ended) = all.join_next().await {
         ended.unwrap();
     }
+    // Else nothing was in the midst of anything.
+    let (taken, given) = (taken.load(Ordering::Relaxed), given.load(Ordering::Relaxed));
+    assert!(count / 10 <= taken && 0 < given, "{taken} assignments, {given} revocations");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,7 +2,9 @@
 
 use super::*;
 
-const COUNT: usize = 400_000;
+/// The mock keeps 5 MB a partition.
+const PARTITIONS: i32 = 12;
+const COUNT: usize = 200_000;
 
 fn raw(bootstrap: &str, group: &str) -> Duration {
     let client: BaseConsumer = rdkafka::ClientConfig::new()
@@ -58,10 +60,10 @@ async fn ours(bootstrap: &str, group: &str) -> Duration {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement"]
 async fn speed_beside_librdkafka_alone() {
-    let cluster = mock(3);
+    let cluster = mock(PARTITIONS);
     let bootstrap = cluster.bootstrap_servers();
     let payload = "x".repeat(200);
-    produce(&bootstrap, (0..COUNT).map(|number| (number as i32 % 3, payload.clone())));
+    produce(&bootstrap, (0..COUNT).map(|number| (number as i32 % PARTITIONS, payload.clone())));
     for round in 0..4 {
         let raw = {
             let bootstrap = bootstrap.clone();
