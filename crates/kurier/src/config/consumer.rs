@@ -43,7 +43,8 @@ pub struct ConsumerConfig {
     pub heartbeat_interval: Duration,
     /// Longest absence of the poll thread. Default: 300 s. Kafka: `max.poll.interval.ms`.
     pub poll_interval_max: Duration,
-    /// Bytes fetched and not yet in a lane, over all partitions. Default: 64 MiB.
+    /// Bytes fetched and not yet in a lane, shared out among 16 partitions: an instance that has more
+    /// than 16 exceeds it in proportion. Default: 64 MiB.
     pub memory_bytes: usize,
     /// Messages in one partition's lane. Default: 1,024.
     pub lane_messages_max: usize,
@@ -218,6 +219,8 @@ impl ConsumerConfig {
             ("enable.auto.offset.store", "false".to_owned()),
             // They tell how far reading is when the last records are markers nobody is given.
             ("enable.partition.eof", "true".to_owned()),
+            // Partitions that are added to a topic are seen this soon; the default is 5 minutes.
+            ("topic.metadata.refresh.interval.ms", "10000".to_owned()),
             // `from` is resolved by the consumer itself; what is left is a committed offset that the
             // topic no longer has, and then the oldest record is right: nothing is passed over.
             ("auto.offset.reset", "earliest".to_owned()),

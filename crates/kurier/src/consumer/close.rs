@@ -61,6 +61,7 @@ impl Keeper {
     /// Ends the run.
     pub(super) fn close(mut self, ended: Ended) -> Finished {
         self.report.ended = ended;
+        self.closing = true;
         let now = Instant::now();
         let over = match self.common.mailbox.ending() {
             Some(Ending::Orderly(over) | Ending::Abandoned(over)) => over,
@@ -143,6 +144,7 @@ impl Keeper {
     }
 
     fn leave_group(mut self, over: Instant) -> Finished {
+        self.let_go_now();
         let turns = std::mem::take(&mut self.turns);
         let Self { client, held, committer, tracker, mut report, failed, .. } = self;
         // An answer that is still out would keep a reference to the client's queue.
@@ -188,8 +190,11 @@ enum Stage {
 
 impl Closer {
     fn new(client: Arc<Client>, turns: Vec<Turn>) -> Self {
-        client.unsubscribe();
-        Self { client, turns, stage: Stage::Unsubscribing }
+        let mut closer = Self { client, turns, stage: Stage::Unsubscribing };
+        // Whatever the group waits for comes first: an unserved assignment is what hangs.
+        closer.answer_turns();
+        closer.client.unsubscribe();
+        closer
     }
 
     fn waiting_for(&self) -> &'static str {

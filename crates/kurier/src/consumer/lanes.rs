@@ -237,12 +237,15 @@ pub(super) fn received<D: Decoder>(
     decoder: &D,
     record: Record,
 ) -> Result<Received<D::Item>, StoppedPartition> {
-    let (partition, offset) = (record.partition.clone(), record.offset);
-    let reason = match catch_unwind(AssertUnwindSafe(|| Received::decode(decoder, record))) {
-        Ok(Ok(received)) => return Ok(received),
+    if record.value.is_none() {
+        return Ok(Received { record, value: None });
+    }
+    let reason = match catch_unwind(AssertUnwindSafe(|| decoder.decode(&record))) {
+        Ok(Ok(value)) => return Ok(Received { record, value: Some(value) }),
         Ok(Err(error)) => format!("can't be read: {}", error.reason()),
         Err(_) => "can't be read: the decoder panicked".to_owned(),
     };
+    let Record { partition, offset, .. } = record;
     Err(StoppedPartition { partition, offset, attempts: 0, reason })
 }
 

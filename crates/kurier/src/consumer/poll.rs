@@ -55,6 +55,8 @@ pub(super) struct Keeper {
     pub(super) ends: Ends,
     pub(super) report: ConsumeReport,
     pub(super) failed: Option<ClientError>,
+    /// The run is ending: nothing new is begun.
+    pub(super) closing: bool,
     pub(super) progress: Arc<Progress>,
     letters: Vec<Letter>,
 }
@@ -93,6 +95,7 @@ impl Keeper {
             ends,
             report: ConsumeReport::default(),
             failed: None,
+            closing: false,
             progress,
             letters: Vec::new(),
         }
@@ -112,6 +115,7 @@ impl Keeper {
             let wait = if busy { Duration::ZERO } else { self.wait() };
             self.attend(wait);
             busy = self.feed();
+            self.probe();
             if let Some(ended) = self.ended() {
                 return ended;
             }
@@ -130,6 +134,10 @@ impl Keeper {
     }
 
     fn wait(&self) -> Duration {
+        if self.leaving.is_some() {
+            // Lanes and answers ring; what is left are deadlines.
+            return ROUND_MAX / 5;
+        }
         let due = self.committer.next_look().saturating_duration_since(Instant::now());
         // A position that nothing has changed is not committed; then there is nothing to be on time for.
         due.clamp(Duration::from_millis(1), ROUND_MAX)

@@ -46,6 +46,10 @@ impl Keeper {
             if self.leaving.is_some() && !self.leave() {
                 return;
             }
+            // A turn that could not be answered is left for the close.
+            if self.failed.is_some() && !self.closing {
+                return;
+            }
             match self.turns.pop_front() {
                 None => return,
                 Some(Turn::Assign(partitions)) => self.take_in(partitions),
@@ -55,11 +59,19 @@ impl Keeper {
     }
 
     fn take_in(&mut self, partitions: Vec<TopicPartition>) {
+        if self.closing {
+            // It is answered, for the group waits, but nothing is read any more.
+            let starts: Vec<_> = partitions.into_iter().map(|one| (one, None)).collect();
+            if let Err(error) = assign(&self.client, &starts) {
+                tracing::warn!(%error, "a rebalance while closing");
+            }
+            return;
+        }
         let starts = match self.starts(&partitions) {
             Ok(starts) => starts,
             Err(error) => {
                 self.failed.get_or_insert(error);
-                return;
+                return self.turns.push_front(Turn::Assign(partitions));
             }
         };
         for (partition, start) in &starts {
@@ -69,7 +81,7 @@ impl Keeper {
                 let reason = "librdkafka has no queue for it".to_owned();
                 let code = rdkafka::error::RDKafkaErrorCode::UnknownPartition;
                 self.failed.get_or_insert(crate::ClientError::Kafka { doing, code, reason });
-                return;
+                return self.turns.push_front(Turn::Assign(partitions));
             };
             let lane = self.new_lane(partition, *start);
             self.held.insert(partition.clone(), Held::new(feed, lane, self.room));
@@ -146,6 +158,13 @@ impl Keeper {
         } else if next <= now {
             self.committer.begin_for(&self.client, &self.tracker, left, until);
             leaving.stage = Stage::Committing { next: now + AGAIN, until, asked: true };
+        }
+    }
+
+    /// Lets go of what is still on its way out: the time for it is over.
+    pub(super) fn let_go_now(&mut self) {
+        if let Some(leaving) = self.leaving.take() {
+            self.let_go(leaving);
         }
     }
 

@@ -1,13 +1,15 @@
 //! What librdkafka says went wrong, sorted: wait, end the run, or just log.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
+use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
 use super::ConsumerEvent;
 use super::context::Trouble;
 use super::event::Listener;
-use super::poll::Keeper;
+use super::poll::{Keeper, ROUND_MAX};
 use crate::{ClientError, TopicPartition};
 
 /// What the consumer waits for, so that it is said once.
@@ -15,7 +17,11 @@ use crate::{ClientError, TopicPartition};
 pub(super) struct Waiting {
     cluster: bool,
     topics: BTreeSet<String>,
+    probed: Option<Instant>,
 }
+
+/// Time between two questions whether the cluster is back, while nothing else would tell.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
 
 impl Waiting {
     /// No broker answers.
@@ -58,6 +64,21 @@ impl Waiting {
 }
 
 impl Keeper {
+    /// While the cluster is away: asks now and then whether it is back. An idle consumer, whose
+    /// membership outlived the outage, would else never learn.
+    pub(super) fn probe(&mut self) {
+        let now = Instant::now();
+        let due = self.waiting.probed.is_none_or(|last| last + PROBE_EVERY <= now);
+        if !self.waiting.cluster || !due {
+            return;
+        }
+        self.waiting.probed = Some(now);
+        let topic = self.config.topics.first().map(String::as_str);
+        if self.client.fetch_metadata(topic, ROUND_MAX).is_ok() {
+            self.waiting.heard_from_cluster(&self.common.listener);
+        }
+    }
+
     /// Deals with what librdkafka said.
     pub(super) fn trouble(&mut self, trouble: &Trouble) {
         let Trouble { code, reason } = trouble;

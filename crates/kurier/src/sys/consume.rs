@@ -15,7 +15,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::types::{RDKafka, RDKafkaMessage};
 
-use super::{CommitFailure, CommitOutcome, Queue, commit_list, error_code, outcomes, text};
+use super::{CommitFailure, CommitOutcome, Event, Queue, commit_list, error_code, outcomes, text};
 use crate::decode::Record;
 use crate::message::Headers;
 use crate::{Offset, TopicPartition};
@@ -27,8 +27,6 @@ pub(crate) type Wake = Arc<dyn Fn() + Send + Sync>;
 const SHARED_BYTES_MAX: usize = 8 * 1024;
 /// The size of such an allocation.
 const SHARED_BYTES: usize = 64 * 1024;
-/// Messages taken from librdkafka by one call.
-const TAKEN_MAX: usize = 128;
 
 /// A queue that rings when it gets its first event.
 struct BellQueue {
@@ -112,58 +110,57 @@ impl<C: ConsumerContext + 'static> PartitionFeed<C> {
         Some(Self { queue, partition, arena: BytesMut::new(), client: Arc::clone(client) })
     }
 
-    /// Takes at most `limit` messages that are there already; never waits.
+    /// Takes at most `limit` events that are there already, messages above all; never waits.
+    ///
+    /// One event at a time. `rd_kafka_consume_batch_queue` takes many with one call, but counts an
+    /// end-of-partition event as a message: the position librdkafka resumes from after a rebalance is
+    /// then one too far, and the message that comes there is never seen (librdkafka 2.12.1,
+    /// `rd_kafka_q_serve_rkmessages`).
     pub(crate) fn take(&mut self, limit: usize, records: &mut Vec<Record>) -> Looked {
-        let mut slots = [ptr::null_mut::<RDKafkaMessage>(); TAKEN_MAX];
-        let limit = limit.min(TAKEN_MAX);
-        let queue = self.queue.queue.0.as_ptr();
-        // SAFETY: the queue is alive and `slots` has room for `limit` pointers.
-        let taken =
-            unsafe { rd::rd_kafka_consume_batch_queue(queue, 0, slots.as_mut_ptr(), limit) };
-        let taken = usize::try_from(taken).unwrap_or(0);
-        let mut looked = Looked { taken, ..Looked::default() };
-        for message in &slots[..taken] {
-            // SAFETY: librdkafka gave us this message; it is read, then destroyed once.
-            unsafe {
-                self.read(*message, records, &mut looked);
-                rd::rd_kafka_message_destroy(*message);
+        let mut looked = Looked::default();
+        while looked.taken < limit {
+            let Some(event) = self.queue.queue.poll(Duration::ZERO) else { break };
+            looked.taken += 1;
+            match event.kind() {
+                // SAFETY: the event is alive, and its message as long; null when there is none.
+                rd::RD_KAFKA_EVENT_FETCH => unsafe {
+                    let message = rd::rd_kafka_event_message_next(event.0.as_ptr());
+                    if !message.is_null() {
+                        self.read(message, records, &mut looked);
+                    }
+                },
+                rd::RD_KAFKA_EVENT_ERROR => match event.error() {
+                    (RDKafkaErrorCode::PartitionEOF, _) => {
+                        looked.end = looked.end.max(event.end_of_partition());
+                    }
+                    error => looked.error = Some(error),
+                },
+                // Nothing else is sent to a partition's queue.
+                _ => {}
             }
         }
         looked
     }
 
     /// # Safety
-    /// `message` is alive.
+    /// `message` is alive and a record.
     unsafe fn read(
         &mut self,
-        message: *mut RDKafkaMessage,
+        message: *const RDKafkaMessage,
         records: &mut Vec<Record>,
         looked: &mut Looked,
     ) {
         // SAFETY: the caller's.
-        let fields = unsafe { &*message };
-        match error_code(fields.err) {
-            None => {
-                // SAFETY: the caller's; the message is a record, as it has no error.
-                let (record, size) = unsafe { self.record(message) };
-                looked.messages += 1;
-                looked.bytes += size;
-                looked.largest = looked.largest.max(size);
-                records.push(record);
-            }
-            Some(RDKafkaErrorCode::PartitionEOF) => {
-                looked.end = looked.end.max(Some(Offset(fields.offset)));
-            }
-            // SAFETY: the caller's; an error's text lives as long as its message.
-            Some(code) => unsafe {
-                looked.error = Some((code, text(rd::rd_kafka_message_errstr(message))));
-            },
-        }
+        let (record, size) = unsafe { self.record(message) };
+        looked.messages += 1;
+        looked.bytes += size;
+        looked.largest = looked.largest.max(size);
+        records.push(record);
     }
 
     /// # Safety
     /// `message` is alive and a record.
-    unsafe fn record(&mut self, message: *mut RDKafkaMessage) -> (Record, usize) {
+    unsafe fn record(&mut self, message: *const RDKafkaMessage) -> (Record, usize) {
         let mut kind = rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
         // SAFETY: the caller's; keys and payloads are `len` bytes that live as long as the message.
         let (fields, key, value, millis, headers) = unsafe {
@@ -227,6 +224,21 @@ impl<C: ConsumerContext + 'static> fmt::Debug for PartitionFeed<C> {
             .field("partition", &self.partition)
             .field("client", &Arc::strong_count(&self.client))
             .finish_non_exhaustive()
+    }
+}
+
+impl Event {
+    /// Where the partition's end was, if this is an event that says so.
+    fn end_of_partition(&self) -> Option<Offset> {
+        // SAFETY: the event is alive; what it gives is ours, read, and destroyed once.
+        unsafe {
+            let end = rd::rd_kafka_event_topic_partition(self.0.as_ptr());
+            let offset = end.as_ref().map(|end| Offset(end.offset));
+            if !end.is_null() {
+                rd::rd_kafka_topic_partition_destroy(end);
+            }
+            offset
+        }
     }
 }
 

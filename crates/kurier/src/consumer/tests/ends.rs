@@ -164,3 +164,40 @@ async fn a_cluster_that_does_not_answer_is_waited_for() {
     }
     assert_eq!(next, "waiting", "it was back in the end");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_consumer_tells_of_an_outage_and_goes_on_after_it() {
+    let cluster = mock(1);
+    let bootstrap = cluster.bootstrap_servers();
+    produce(&bootstrap, numbered(1, 5));
+    let (told, mut events) = tokio::sync::mpsc::unbounded_channel();
+    let shutdown = CancellationToken::new();
+    let run = single(&bootstrap)
+        .property("reconnect.backoff.max.ms", "500")
+        .on_event(move |event| match event {
+            ConsumerEvent::WaitingForCluster { .. } => told.send("waiting").unwrap(),
+            ConsumerEvent::ClusterBack => told.send("back").unwrap(),
+            ConsumerEvent::Handled { offset: Offset(4 | 9), .. } => told.send("handled").unwrap(),
+            _ => {}
+        })
+        .run(ignore, shutdown.clone());
+    let later = async {
+        assert_eq!(events.recv().await, Some("handled"));
+        for node in 1..=3 {
+            cluster.broker_down(node).unwrap();
+        }
+        assert_eq!(events.recv().await, Some("waiting"));
+        for node in 1..=3 {
+            cluster.broker_up(node).unwrap();
+        }
+        while events.recv().await != Some("back") {}
+        let bootstrap = bootstrap.clone();
+        tokio::task::spawn_blocking(move || produce(&bootstrap, numbered(1, 5))).await.unwrap();
+        while events.recv().await != Some("handled") {}
+        shutdown.cancel();
+    };
+    let (report, ()) = within(90, "the outage", async { tokio::join!(run, later) }).await;
+    let report = report.unwrap();
+    assert!(10 <= report.handled, "{report:?}");
+    assert_eq!(committed(&bootstrap, "g", 1), BTreeMap::from([(0, 10)]));
+}

@@ -4,6 +4,8 @@
 mod batches;
 mod ends;
 mod failures;
+mod rebalances;
+mod speed;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
