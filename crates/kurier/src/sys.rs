@@ -7,6 +7,9 @@
     reason = "rdkafka's safe API has no call for these; each block says why it is sound"
 )]
 
+mod admin;
+mod answer;
+
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char};
 use std::ptr::{self, NonNull};
@@ -21,6 +24,9 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 use rdkafka::types::{RDKafkaMessage, RDKafkaRespErr};
 use rdkafka::{ClientContext, TopicPartitionList};
+
+pub(crate) use admin::{Admin, Answer, Came, Fault, Request};
+pub(crate) use answer::ByPartition;
 
 use crate::ids::{Offset, PartitionId, TopicPartition};
 
