@@ -26,6 +26,10 @@ pub use config::{
     Bounds, ClientConfig, ConfigProblem, ConfigProblems, ConsumerConfig, DeliveryProfile, OPTIONS,
     OptionSpec, ProducerConfig, REFUSED, Refusal, Scope, Side, StartFrom, Unit,
 };
+pub use consumer::{
+    BatchMessageConsumer, Batches, Closed, ConsumeError, ConsumeReport, ConsumerBuilder,
+    ConsumerEvent, Ended, OnFailure, Single, SingleMessageConsumer, StoppedPartition, Topics,
+};
 pub use decode::{
     DecodeError, Decoder, JsonDecoder, MessageDecoder, RawDecoder, Received, Record, TextDecoder,
 };
@@ -34,6 +38,7 @@ pub use handler::{
     Batch, BatchHandler, BoxError, Context, Failure, Handler, Outcomes, RetryPolicy,
 };
 pub use ids::{Offset, PartitionId, Position, TopicPartition};
+pub use ledger::{GroupJudgement, Judgement, Ledger};
 pub use message::{
     CONTENT_BYTES_MAX_DEFAULT, Content, Excerpt, Field, Header, Headers, IntoContent, Message,
     MessageError, MessageLimits,

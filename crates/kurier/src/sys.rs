@@ -1,7 +1,8 @@
 //! The few librdkafka calls that rdkafka's safe API lacks; the only unsafe code of the library.
 //!
 //! Owns: delivery reports by the batch with their persistence status, the effective configuration of
-//! a live client, a commit with a deadline and an answer for each partition. It decides nothing.
+//! a live client, a commit with a deadline and an answer for each partition, and (`consume`) partition
+//! queues read by the batch; admin requests (`admin`) and their answers (`answer`). It decides nothing.
 #![allow(
     unsafe_code,
     reason = "rdkafka's safe API has no call for these; each block says why it is sound"
@@ -9,16 +10,16 @@
 
 mod admin;
 mod answer;
+mod consume;
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char};
 use std::ptr::{self, NonNull};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::bindings as rd;
 use rdkafka::client::Client;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
@@ -27,6 +28,7 @@ use rdkafka::{ClientContext, TopicPartitionList};
 
 pub(crate) use admin::{Admin, Answer, Came, Fault, Request};
 pub(crate) use answer::ByPartition;
+pub(crate) use consume::{Looked, PartitionFeed, PendingCommit, Wake};
 
 use crate::ids::{Offset, PartitionId, TopicPartition};
 
@@ -174,21 +176,12 @@ pub(crate) struct CommitOutcome {
     pub(crate) result: Result<(), CommitFailure>,
 }
 
-/// Commits `offsets` (the next ones to read) and waits at most `deadline` for the answer.
-///
-/// One outcome for each of `offsets`, in their order. librdkafka's own synchronous commit has no
-/// deadline (measured: 45 s with the brokers dead) and reports all partitions as failed when one is.
-pub(crate) fn commit_with_deadline<C: ConsumerContext>(
-    client: &BaseConsumer<C>,
+/// One outcome for each of `offsets`, in their order, as the answer says.
+fn outcomes(
     offsets: &[(TopicPartition, Offset)],
-    deadline: Duration,
+    answer: Result<Event, CommitFailure>,
 ) -> Vec<CommitOutcome> {
-    if offsets.is_empty() {
-        return Vec::new();
-    }
-    let answer = commit_list(offsets)
-        .and_then(|list| commit_answer(client, &list, deadline))
-        .map(|event| (event.error().0, event.partition_errors()));
+    let answer = answer.map(|event| (event.error().0, event.partition_errors()));
     let any_partition = matches!(&answer, Ok((_, errors)) if errors.values().any(Option::is_some));
     let result_of = |partition: &TopicPartition| match &answer {
         Err(failure) => Err(*failure),
@@ -221,35 +214,6 @@ fn commit_list(offsets: &[(TopicPartition, Offset)]) -> Result<TopicPartitionLis
             .map_err(|_| CommitFailure::Refused(RDKafkaErrorCode::InvalidArgument))?;
     }
     Ok(list)
-}
-
-fn commit_answer<C: ConsumerContext>(
-    client: &BaseConsumer<C>,
-    list: &TopicPartitionList,
-    deadline: Duration,
-) -> Result<Event, CommitFailure> {
-    let until = Instant::now() + deadline;
-    // SAFETY: the client is alive. The list is copied by the call. The queue is our own and is
-    // destroyed when dropped; an answer that comes later finds it disabled and is freed.
-    let (queue, asked) = unsafe {
-        let handle = client.client().native_ptr();
-        let queue = Queue::new(rd::rd_kafka_queue_new(handle));
-        let asked =
-            rd::rd_kafka_commit_queue(handle, list.ptr(), queue.0.as_ptr(), None, ptr::null_mut());
-        (queue, asked)
-    };
-    if let Some(code) = error_code(asked) {
-        return Err(CommitFailure::Refused(code));
-    }
-    loop {
-        let left = until.saturating_duration_since(Instant::now());
-        match queue.poll(left) {
-            Some(event) if event.kind() == rd::RD_KAFKA_EVENT_OFFSET_COMMIT => return Ok(event),
-            Some(_) => {}
-            None if left.is_zero() => return Err(CommitFailure::TimedOut),
-            None => {}
-        }
-    }
 }
 
 /// A reference to one of librdkafka's queues.

@@ -6,6 +6,8 @@
 mod calls;
 mod cluster;
 mod groups;
+#[cfg(test)]
+mod tests;
 mod topics;
 
 use std::fmt;

@@ -1,8 +1,7 @@
 //! What may be committed, and the only code that commits.
 
-#![allow(dead_code, reason = "the consumers that use it follow")]
-
+mod committer;
 mod tracker;
 
-#[allow(unused_imports, reason = "the consumers that use it follow")]
+pub(crate) use committer::{Committer, Verdict};
 pub(crate) use tracker::{Committable, Completion, Epoch, OutOfOrder, Settled, Tracker};

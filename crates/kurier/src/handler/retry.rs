@@ -37,6 +37,16 @@ impl RetryPolicy {
         self.attempts
     }
 
+    /// The shortest pause, before jitter.
+    pub fn shortest(&self) -> Duration {
+        self.shortest
+    }
+
+    /// The longest pause.
+    pub fn longest(&self) -> Duration {
+        self.longest
+    }
+
     /// The pause after failed attempt number `attempt` (from 1), or `None` when that was the last one.
     /// `random` is uniform over all `u64`: the same number gives the same pause.
     pub fn pause_after(&self, attempt: u32, random: u64) -> Option<Duration> {

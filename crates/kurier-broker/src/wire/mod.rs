@@ -1,0 +1,9 @@
+//! The wire: which requests are spoken, and whether bytes may be decoded at all.
+//!
+//! Pure. The codec crate trusts the counts it reads and allocates for them before it reads on, so a
+//! body goes through [`guard`] first, which walks it along [`schema`].
+
+pub mod frame;
+pub mod guard;
+pub mod schema;
+pub mod versions;

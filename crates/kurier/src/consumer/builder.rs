@@ -1,0 +1,244 @@
+//! The builder that both kinds of consumer share: what is to be consumed, by whom, and how a run ends.
+
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use super::event::Listener;
+use super::{Batches, ConsumerEvent};
+use crate::{ConsumerConfig, Decoder, RetryPolicy, StartFrom};
+
+/// What becomes of a run when a message can't be handled. Its partition stops in any case.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnFailure {
+    /// The other partitions go on; the report lists the one that stopped.
+    #[default]
+    Stop,
+    /// The run ends as if it had been asked to; the report lists the partition.
+    Exit,
+}
+
+/// A consumer in the making; from [`SingleMessageConsumer::builder`](super::SingleMessageConsumer::builder)
+/// or [`BatchMessageConsumer::builder`](super::BatchMessageConsumer::builder). Defaults are those of
+/// [`ConsumerConfig`]. Everything is checked by `run`, which reports every problem at once.
+#[derive(Debug)]
+#[must_use = "a consumer does nothing until it runs"]
+pub struct ConsumerBuilder<K, D> {
+    pub(super) config: ConsumerConfig,
+    pub(super) decoder: D,
+    pub(super) ends: EndRules,
+    pub(super) batch: BatchRules,
+    pub(super) listener: Listener,
+    kind: PhantomData<fn() -> K>,
+}
+
+/// When a run ends by itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct EndRules {
+    pub(crate) at_end: bool,
+    pub(crate) idle: Option<Duration>,
+    pub(crate) on_failure: OnFailure,
+}
+
+/// When a batch is full.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BatchRules {
+    pub(crate) count: usize,
+    pub(crate) wait: Duration,
+    pub(crate) bytes: usize,
+}
+
+impl Default for BatchRules {
+    fn default() -> Self {
+        Self { count: 100, wait: Duration::from_secs(1), bytes: 1 << 20 }
+    }
+}
+
+impl<K, D> ConsumerBuilder<K, D> {
+    pub(super) fn new(config: ConsumerConfig, decoder: D) -> Self {
+        Self {
+            config,
+            decoder,
+            ends: EndRules::default(),
+            batch: BatchRules::default(),
+            listener: Listener::default(),
+            kind: PhantomData,
+        }
+    }
+
+    /// The group, shared by all instances. Default: the kind's own, see the consumer.
+    pub fn group(mut self, group: impl Into<String>) -> Self {
+        self.config.group = group.into();
+        self
+    }
+
+    /// This instance's name within the group; the client is called `<group>-<instance>`. Default: the
+    /// host's name.
+    pub fn instance(mut self, instance: impl Into<String>) -> Self {
+        self.config.instance = instance.into();
+        self
+    }
+
+    /// Whether the instance's name is also its static membership (`group.instance.id`): a restart
+    /// within the session timeout then moves no partition, but a crash is noticed only after it, and
+    /// two processes with one name fence each other, which ends the older one's run with an error.
+    /// Default: no.
+    pub fn static_membership(mut self, yes: bool) -> Self {
+        self.config.static_membership = yes;
+        self
+    }
+
+    /// How values are read. Default: messages with text content.
+    pub fn decoder<E: Decoder>(self, decoder: E) -> ConsumerBuilder<K, E> {
+        let Self { config, ends, batch, listener, .. } = self;
+        ConsumerBuilder { config, decoder, ends, batch, listener, kind: PhantomData }
+    }
+
+    /// How often, and how far apart, a failed message is tried again. Default: 5 attempts, 100 ms to
+    /// 30 s. Then its partition stops.
+    pub fn retry(mut self, policy: &RetryPolicy) -> Self {
+        self.config.retry_attempts = policy.attempts() as usize;
+        self.config.retry_backoff_min = policy.shortest();
+        self.config.retry_backoff_max = policy.longest();
+        self
+    }
+
+    /// Where the group begins in a partition it has no commit for. Default: at the earliest record.
+    ///
+    /// [`StartFrom::Latest`] and [`StartFrom::Time`] are resolved when the partition is assigned, and
+    /// the position found is committed at once, so that a crash before the first message is handled
+    /// passes nothing over. A partition that is added to a topic while this instance runs is read from
+    /// its beginning, whatever is said here.
+    pub fn from(mut self, from: StartFrom) -> Self {
+        self.config.from = from;
+        self
+    }
+
+    /// Ends the run once every partition of this instance is handled up to the end it had when the run
+    /// began. Default: no.
+    ///
+    /// Ends are taken once, for all partitions of the topics, which must exist by then. With other
+    /// members in the group each leaves when its own part is done, and hands it over if another comes
+    /// later; an instance that is given no partition leaves after 3 s without a rebalance. A partition
+    /// that stopped counts as done; the report lists it.
+    pub fn exit_at_end(mut self, yes: bool) -> Self {
+        self.ends.at_end = yes;
+        self
+    }
+
+    /// Ends the run after `silence` without a message, handlers being idle. Default: never. The clock
+    /// starts with the first assignment.
+    pub fn idle_exit(mut self, silence: Duration) -> Self {
+        self.ends.idle = Some(silence);
+        self
+    }
+
+    /// What becomes of the run when a message can't be handled. Default: the others go on.
+    pub fn on_failure(mut self, on_failure: OnFailure) -> Self {
+        self.ends.on_failure = on_failure;
+        self
+    }
+
+    /// One of librdkafka's properties, by name or alias; those that would break a promise are refused.
+    pub fn property(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.config.client.properties.insert(name.into(), value.into());
+        self
+    }
+
+    /// Several of librdkafka's properties.
+    pub fn properties(
+        mut self,
+        properties: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
+    ) -> Self {
+        for (name, value) in properties {
+            self = self.property(name, value);
+        }
+        self
+    }
+
+    /// The function that is told what happens. It must not block: it is called on the thread or task
+    /// where it happened. Default: none. One function; a second call replaces the first.
+    pub fn on_event(mut self, tell: impl Fn(&ConsumerEvent) + Send + Sync + 'static) -> Self {
+        self.listener = Listener::new(tell);
+        self
+    }
+
+    /// Longest time from the stop signal to the end of the run. Default: 25 s. Most of it is for
+    /// handlers at work, the rest for the last commit and for leaving the group.
+    pub fn shutdown_deadline(mut self, deadline: Duration) -> Self {
+        self.config.shutdown_deadline = deadline;
+        self
+    }
+
+    /// The configuration so far, to read.
+    pub fn config(&self) -> &ConsumerConfig {
+        &self.config
+    }
+
+    /// The configuration so far, to change what has no method of its own.
+    pub fn config_mut(&mut self) -> &mut ConsumerConfig {
+        &mut self.config
+    }
+}
+
+impl<D> ConsumerBuilder<Batches, D> {
+    /// A batch is full at `count` messages, or `wait` after its first one. Default: 100, 1 s.
+    pub fn batch(mut self, count: usize, wait: Duration) -> Self {
+        self.batch = BatchRules { count, wait, ..self.batch };
+        self
+    }
+
+    /// A batch is full at `bytes` of keys, values and headers; one message may exceed it alone.
+    /// Default: 1 MiB.
+    pub fn batch_bytes(mut self, bytes: usize) -> Self {
+        self.batch.bytes = bytes;
+        self
+    }
+}
+
+impl<K, D: Clone> Clone for ConsumerBuilder<K, D> {
+    fn clone(&self) -> Self {
+        Self {
+            config: self.config.clone(),
+            decoder: self.decoder.clone(),
+            ends: self.ends,
+            batch: self.batch,
+            listener: self.listener.clone(),
+            kind: PhantomData,
+        }
+    }
+}
+
+/// One topic or several, by name.
+#[derive(Debug, Clone)]
+pub struct Topics(pub(crate) Vec<String>);
+
+impl From<&str> for Topics {
+    fn from(topic: &str) -> Self {
+        Self(vec![topic.to_owned()])
+    }
+}
+
+impl From<String> for Topics {
+    fn from(topic: String) -> Self {
+        Self(vec![topic])
+    }
+}
+
+impl From<&String> for Topics {
+    fn from(topic: &String) -> Self {
+        Self(vec![topic.clone()])
+    }
+}
+
+impl<S: Into<String>> From<Vec<S>> for Topics {
+    fn from(topics: Vec<S>) -> Self {
+        Self(topics.into_iter().map(Into::into).collect())
+    }
+}
+
+impl<S: Into<String>, const N: usize> From<[S; N]> for Topics {
+    fn from(topics: [S; N]) -> Self {
+        Self(topics.into_iter().map(Into::into).collect())
+    }
+}

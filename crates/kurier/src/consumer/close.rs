@@ -1,0 +1,246 @@
+//! The end of a run: handlers finish, positions are committed, the group is left, the client is closed.
+//!
+//! Dropping a client can hang for ever on a healthy cluster, when it is closed while an assignment is
+//! unserved (28 of 152 did). What never hung in 300: commit as a member, unsubscribe, poll until there
+//! is neither assignment nor subscription, close the queue, poll until closed. Every stage has a share
+//! of the deadline; when it passes, a thread of its own goes on with the client, and the report says so.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::Consumer;
+use tokio::sync::watch;
+
+use super::ConsumerEvent;
+use super::context::{Client, Turn};
+use super::mailbox::Ending;
+use super::poll::{Keeper, ROUND_MAX};
+use super::rebalance::{assign, unassign};
+use super::report::{Closed, ConsumeReport, Ended};
+use crate::ClientError;
+use crate::commit::Committer;
+use crate::sys::CommitFailure;
+
+/// The name of the thread that closes a client when the deadline has passed.
+const REAPER: &str = "kurier-reaper";
+/// The least that is kept of the deadline for the commit and for leaving.
+const RESERVE_MAX: Duration = Duration::from_secs(5);
+
+/// What is known of a run outside its thread, in case the thread does not come back.
+#[derive(Debug)]
+pub(super) struct Progress {
+    report: Mutex<ConsumeReport>,
+    /// By when the run is to be over, once it is closing.
+    closing: watch::Sender<Option<Instant>>,
+}
+
+impl Progress {
+    pub(super) fn new() -> (Arc<Self>, watch::Receiver<Option<Instant>>) {
+        let (closing, seen) = watch::channel(None);
+        (Arc::new(Self { report: Mutex::default(), closing }), seen)
+    }
+
+    /// Notes the report so far.
+    pub(super) fn note(&self, report: &ConsumeReport, committer: &Committer) {
+        let mut noted = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.clone_from(report);
+        noted.committed.clone_from(committer.stored());
+    }
+
+    /// The report as it was noted last.
+    pub(super) fn noted(&self) -> ConsumeReport {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// How a run ended: the report, and the error if one ended it.
+pub(super) type Finished = (ConsumeReport, Option<ClientError>);
+
+impl Keeper {
+    /// Ends the run.
+    pub(super) fn close(mut self, ended: Ended) -> Finished {
+        self.report.ended = ended;
+        let now = Instant::now();
+        let over = match self.common.mailbox.ending() {
+            Some(Ending::Orderly(over) | Ending::Abandoned(over)) => over,
+            None => now + self.config.shutdown_deadline,
+        };
+        self.progress.closing.send_replace(Some(over));
+        tracing::info!(group = %self.config.group, instance = %self.config.instance, ?ended, "closing");
+        self.common.listener.tell(|| ConsumerEvent::Closing);
+        let left = over.saturating_duration_since(now);
+        let reserve = (left / 2).min(RESERVE_MAX);
+        self.drain(over - reserve);
+        self.commit_last(over - reserve / 2);
+        self.leave_group(over)
+    }
+
+    /// Waits for the messages in handlers' hands, then drops what is left.
+    fn drain(&mut self, until: Instant) {
+        for held in self.held.values_mut() {
+            held.halt();
+        }
+        while Instant::now() < until && !self.idle() && !self.abandoned() {
+            self.attend(ROUND_MAX);
+        }
+        let adrift = std::mem::take(&mut self.adrift);
+        let held = self.held.values().filter(|held| !held.ended).map(super::held::Held::task);
+        let mut tasks: Vec<_> = adrift.into_iter().chain(held).collect();
+        for (_, task) in &tasks {
+            task.abort();
+        }
+        // A dropped future says what it had in its hands; one that blocks its thread does not.
+        let patience = Instant::now() + ROUND_MAX * 4;
+        self.adrift.clone_from(&tasks);
+        while !self.adrift.is_empty() && Instant::now() < patience {
+            self.attend(ROUND_MAX / 10);
+        }
+        tasks.retain(|(epoch, _)| self.adrift.iter().any(|(adrift, _)| adrift == epoch));
+        self.report.outstanding += tasks.len() as u64;
+    }
+
+    fn idle(&self) -> bool {
+        self.adrift.is_empty()
+            && self.leaving.is_none()
+            && self.held.values().all(|held| held.ended)
+    }
+
+    /// Commits what is handled, while still a member; again until `until` if the group is not ready.
+    fn commit_last(&mut self, until: Instant) {
+        let mut asked = false;
+        loop {
+            self.attend(Duration::from_millis(5));
+            let now = Instant::now();
+            if self.committer.in_flight() || self.leaving.is_some() {
+                if now < until {
+                    continue;
+                }
+                break;
+            }
+            let open = self.tracker.partitions().filter_map(|one| self.tracker.committable(one));
+            let refused = |failure: &CommitFailure| !failure.may_pass();
+            let open: Vec<_> = open
+                .map(|open| open.partition)
+                .filter(|one| !(asked && self.refused.get(one).is_some_and(refused)))
+                .collect();
+            if open.is_empty() || until <= now {
+                break;
+            }
+            let longest = now + self.config.commit_deadline;
+            self.committer.begin_for(&self.client, &self.tracker, &open, until.min(longest));
+            asked = true;
+        }
+        for partition in self.tracker.partitions() {
+            if let Some(open) = self.tracker.committable(partition) {
+                self.report.uncommitted.insert(partition.clone(), open.position);
+            }
+        }
+        let stored = self.committer.stored();
+        self.report.uncommitted.retain(|one, position| stored.get(one) < Some(position));
+        self.report.committed.clone_from(stored);
+        self.progress.note(&self.report, &self.committer);
+    }
+
+    fn leave_group(mut self, over: Instant) -> Finished {
+        let turns = std::mem::take(&mut self.turns);
+        let Self { client, held, committer, tracker, mut report, failed, .. } = self;
+        // An answer that is still out would keep a reference to the client's queue.
+        drop((committer, tracker));
+        let mut closer = Closer::new(client, turns.into());
+        // The partitions' queues hold the client; nothing is read from them any more.
+        drop(held);
+        while Instant::now() < over {
+            if closer.step() {
+                drop(closer);
+                return (report, failed);
+            }
+        }
+        let waiting_for = closer.waiting_for().to_owned();
+        tracing::warn!(waiting_for, "the shutdown deadline has passed; {REAPER} goes on closing");
+        let reaper = thread::Builder::new().name(REAPER.to_owned());
+        let started = reaper.spawn(move || {
+            while !closer.step() {}
+            tracing::info!("closed, after the deadline");
+        });
+        let thread = match started {
+            Ok(_) => REAPER.to_owned(),
+            Err(error) => format!("none, for it could not be started: {error}"),
+        };
+        report.closed = Closed::LeftBehind { thread, waiting_for };
+        (report, failed)
+    }
+}
+
+/// A client on its way out. Dropped when closed: that takes no time then.
+struct Closer {
+    client: Arc<Client>,
+    turns: Vec<Turn>,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy)]
+enum Stage {
+    Unsubscribing,
+    Closing,
+    Closed,
+}
+
+impl Closer {
+    fn new(client: Arc<Client>, turns: Vec<Turn>) -> Self {
+        client.unsubscribe();
+        Self { client, turns, stage: Stage::Unsubscribing }
+    }
+
+    fn waiting_for(&self) -> &'static str {
+        match self.stage {
+            Stage::Unsubscribing => "the group to take the partitions back",
+            Stage::Closing => "the group to be left",
+            Stage::Closed => "the client to be destroyed",
+        }
+    }
+
+    /// One look at the main queue, at most 50 ms long; true when the client is closed.
+    fn step(&mut self) -> bool {
+        self.answer_turns();
+        // Messages and errors are nobody's any more.
+        drop(self.client.poll(ROUND_MAX));
+        self.answer_turns();
+        match self.stage {
+            Stage::Unsubscribing if self.is_bare() => {
+                if let Err(error) = self.client.close_queue() {
+                    tracing::warn!(%error, "the client's queue was closed already");
+                }
+                self.stage = Stage::Closing;
+            }
+            Stage::Unsubscribing => {}
+            Stage::Closing if self.client.closed() => self.stage = Stage::Closed,
+            Stage::Closing => {}
+            Stage::Closed => return true,
+        }
+        matches!(self.stage, Stage::Closed)
+    }
+
+    fn is_bare(&self) -> bool {
+        let empty = |list: rdkafka::error::KafkaResult<rdkafka::TopicPartitionList>| {
+            list.is_ok_and(|list| list.count() == 0)
+        };
+        empty(self.client.assignment()) && empty(self.client.subscription())
+    }
+
+    fn answer_turns(&mut self) {
+        let (turns, _) = self.client.context().take();
+        for turn in self.turns.drain(..).chain(turns) {
+            let answered = match turn {
+                Turn::Assign(partitions) => {
+                    let starts: Vec<_> = partitions.into_iter().map(|one| (one, None)).collect();
+                    assign(&self.client, &starts)
+                }
+                Turn::Revoke { partitions, .. } => unassign(&self.client, &partitions),
+            };
+            if let Err(error) = answered {
+                tracing::warn!(%error, "a rebalance while closing");
+            }
+        }
+    }
+}

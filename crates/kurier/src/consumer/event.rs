@@ -1,0 +1,133 @@
+//! What a consumer tells while it runs.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::StoppedPartition;
+use crate::{Offset, TopicPartition};
+
+/// Something happened in a running consumer. Told to the function given to
+/// [`on_event`](super::ConsumerBuilder::on_event), from the thread or task it happened on: the function
+/// must not block.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum ConsumerEvent {
+    /// No broker answers. Said once; the consumer goes on trying for as long as it takes.
+    WaitingForCluster {
+        /// What the client last said.
+        reason: String,
+    },
+    /// The cluster answers, but these topics do not exist. Said once; they are read once they do.
+    WaitingForTopics {
+        /// The missing ones.
+        topics: Vec<String>,
+    },
+    /// The cluster, or the topics, that were waited for are there.
+    ClusterBack,
+    /// A rebalance gave this instance partitions, possibly none.
+    Assigned {
+        /// The new ones.
+        partitions: Vec<TopicPartition>,
+        /// All it has now, in order.
+        owned: Vec<TopicPartition>,
+    },
+    /// A rebalance took partitions away; what was handled had been committed before, as far as
+    /// [`ConsumerEvent::CommitFailed`] does not say otherwise.
+    Revoked {
+        /// The ones that are gone.
+        partitions: Vec<TopicPartition>,
+        /// All it has now, in order.
+        owned: Vec<TopicPartition>,
+    },
+    /// The group took partitions away without asking (this member was taken for dead). What was not
+    /// committed is delivered again, to whoever has them now.
+    Lost {
+        /// The ones that are gone.
+        partitions: Vec<TopicPartition>,
+        /// All it has now, in order.
+        owned: Vec<TopicPartition>,
+    },
+    /// The handler is called with this message.
+    HandlingStarted {
+        /// Its partition.
+        partition: TopicPartition,
+        /// Its offset.
+        offset: Offset,
+        /// Which attempt in this process it is, from 1.
+        attempt: u32,
+    },
+    /// The handler has handled this message.
+    Handled {
+        /// Its partition.
+        partition: TopicPartition,
+        /// Its offset.
+        offset: Offset,
+        /// The attempt that succeeded, from 1.
+        attempt: u32,
+    },
+    /// The handler failed and will be called again with this message.
+    Retrying {
+        /// Its partition.
+        partition: TopicPartition,
+        /// Its offset; of a batch, the first that failed.
+        offset: Offset,
+        /// The attempt that failed, from 1.
+        attempt: u32,
+        /// The pause before the next one.
+        pause: Duration,
+        /// What the handler said.
+        reason: String,
+    },
+    /// A message can't be handled; its partition goes no further in this process.
+    PartitionStopped(StoppedPartition),
+    /// The group has stored this position.
+    Committed {
+        /// The partition.
+        partition: TopicPartition,
+        /// The next offset the group would read.
+        offset: Offset,
+    },
+    /// The group did not store this position. Unless the partition is lost, it is tried again.
+    CommitFailed {
+        /// The partition.
+        partition: TopicPartition,
+        /// The position that was not stored.
+        offset: Offset,
+        /// Why.
+        reason: String,
+    },
+    /// Messages were handled after their partition had been taken away. They settle nothing here, and
+    /// are delivered again to the next owner.
+    HandledTooLate {
+        /// The partition.
+        partition: TopicPartition,
+    },
+    /// Intake has ended; handlers finish, positions are committed, the group is left.
+    Closing,
+}
+
+/// The function that is told of events, if there is one.
+#[derive(Clone, Default)]
+pub(crate) struct Listener(Option<Arc<Tell>>);
+
+type Tell = dyn Fn(&ConsumerEvent) + Send + Sync;
+
+impl Listener {
+    pub(crate) fn new(listener: impl Fn(&ConsumerEvent) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(listener)))
+    }
+
+    /// Tells the event, which is only made if someone listens.
+    pub(crate) fn tell(&self, event: impl FnOnce() -> ConsumerEvent) {
+        if let Some(listener) = &self.0 {
+            listener(&event());
+        }
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Listener(Some)" } else { "Listener(None)" })
+    }
+}

@@ -1,0 +1,349 @@
+//! The one thread that owns the client, the tracker and all commits.
+//!
+//! It goes round and round: letters of the lanes, the client's main queue, commits, rebalances, and then
+//! each partition whose lane has room. A round never waits for anything but the bell, and that at most
+//! 50 ms. What a round does about rebalances, troubles, ends and closing is said in the files of those
+//! names.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::Consumer;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message;
+use tokio::sync::mpsc;
+
+use super::close::Progress;
+use super::context::{Client, Turn};
+use super::end::Ends;
+use super::held::{Fed, Held, LaneEnds, Room};
+use super::lanes::{Common, Halt, Lane, Spawn};
+use super::mailbox::{Ending, Letter};
+use super::rebalance::Leaving;
+use super::report::{ConsumeReport, Ended, StoppedPartition};
+use super::start::Survey;
+use super::trouble::Waiting;
+use super::{ConsumerEvent, OnFailure};
+use crate::commit::{Committer, Epoch, Settled, Tracker};
+use crate::sys::{CommitFailure, Looked};
+use crate::{ClientError, ConsumerConfig, Offset, Record, TopicPartition};
+
+/// Longest time between two looks at the client's main queue.
+pub(super) const ROUND_MAX: Duration = Duration::from_millis(50);
+
+/// The thread's own: nothing of it is shared.
+pub(super) struct Keeper {
+    pub(super) client: Arc<Client>,
+    pub(super) config: ConsumerConfig,
+    pub(super) common: Arc<Common>,
+    pub(super) spawn: Spawn,
+    pub(super) room: Room,
+    pub(super) tracker: Tracker,
+    pub(super) committer: Committer,
+    /// Why a position was not stored, until it is.
+    pub(super) refused: HashMap<TopicPartition, CommitFailure>,
+    pub(super) held: HashMap<TopicPartition, Held>,
+    /// Lanes that were let go while their handler was at work.
+    pub(super) adrift: Vec<(Epoch, tokio::task::AbortHandle)>,
+    /// What the group wants, in order; answered one by one.
+    pub(super) turns: VecDeque<Turn>,
+    pub(super) leaving: Option<Leaving>,
+    pub(super) waiting: Waiting,
+    pub(super) survey: Survey,
+    pub(super) ends: Ends,
+    pub(super) report: ConsumeReport,
+    pub(super) failed: Option<ClientError>,
+    pub(super) progress: Arc<Progress>,
+    letters: Vec<Letter>,
+}
+
+/// What a [`Keeper`] is made of.
+pub(super) struct Parts {
+    pub(super) client: Arc<Client>,
+    pub(super) config: ConsumerConfig,
+    pub(super) common: Arc<Common>,
+    pub(super) spawn: Spawn,
+    pub(super) room: Room,
+    pub(super) ends: Ends,
+    pub(super) progress: Arc<Progress>,
+}
+
+impl Keeper {
+    pub(super) fn new(parts: Parts) -> Self {
+        let Parts { client, config, common, spawn, room, ends, progress } = parts;
+        let wake = common.mailbox.wake();
+        let (interval, deadline) = (config.commit_interval, config.commit_deadline);
+        Self {
+            committer: Committer::new(interval, deadline, wake, Instant::now()),
+            client,
+            config,
+            common,
+            spawn,
+            room,
+            tracker: Tracker::default(),
+            refused: HashMap::new(),
+            held: HashMap::new(),
+            adrift: Vec::new(),
+            turns: VecDeque::new(),
+            leaving: None,
+            waiting: Waiting::default(),
+            survey: Survey::default(),
+            ends,
+            report: ConsumeReport::default(),
+            failed: None,
+            progress,
+            letters: Vec::new(),
+        }
+    }
+
+    /// Consumes until the run is to end; says why.
+    pub(super) fn consume(&mut self) -> Ended {
+        if let Some(ended) = self.survey() {
+            return ended;
+        }
+        let topics: Vec<&str> = self.config.topics.iter().map(String::as_str).collect();
+        if let Err(error) = self.client.subscribe(&topics) {
+            self.fail(&error, || "subscribe".to_owned());
+        }
+        let mut busy = false;
+        loop {
+            let wait = if busy { Duration::ZERO } else { self.wait() };
+            self.attend(wait);
+            busy = self.feed();
+            if let Some(ended) = self.ended() {
+                return ended;
+            }
+        }
+    }
+
+    /// One round, without reading: letters, main queue, commits, rebalances.
+    pub(super) fn attend(&mut self, wait: Duration) {
+        self.read_letters(wait);
+        self.serve();
+        self.read_commit();
+        self.rebalance();
+        if self.leaving.is_none() {
+            self.committer.begin_due(&self.client, &self.tracker, Instant::now());
+        }
+    }
+
+    fn wait(&self) -> Duration {
+        let due = self.committer.next_look().saturating_duration_since(Instant::now());
+        // A position that nothing has changed is not committed; then there is nothing to be on time for.
+        due.clamp(Duration::from_millis(1), ROUND_MAX)
+    }
+
+    fn read_letters(&mut self, wait: Duration) {
+        let mut letters = std::mem::take(&mut self.letters);
+        self.common.mailbox.collect(&mut letters, wait);
+        for letter in letters.drain(..) {
+            match letter {
+                Letter::Settled { completion, messages, bytes } => {
+                    self.ends.active();
+                    match self.tracker.settle(&completion) {
+                        Settled::Now(count) => {
+                            self.report.handled += count as u64;
+                            if let Some(held) = self.held.get_mut(&completion.partition) {
+                                held.release(messages, bytes);
+                            }
+                        }
+                        Settled::Late => self.too_late(&completion.partition, messages),
+                    }
+                }
+                Letter::Ended { partition, epoch, at_work, stopped } => {
+                    self.lane_ended(&partition, epoch, at_work, stopped);
+                }
+            }
+        }
+        self.letters = letters;
+        self.report.retried = self.common.retried.load(Ordering::Relaxed);
+    }
+
+    fn too_late(&mut self, partition: &TopicPartition, messages: usize) {
+        self.report.handled_too_late += messages as u64;
+        tracing::warn!(%partition, messages, "handled after the partition was taken away");
+        let partition = partition.clone();
+        self.common.listener.tell(|| ConsumerEvent::HandledTooLate { partition });
+    }
+
+    fn lane_ended(
+        &mut self,
+        partition: &TopicPartition,
+        epoch: Epoch,
+        at_work: usize,
+        stopped: Option<StoppedPartition>,
+    ) {
+        self.report.outstanding += at_work as u64;
+        self.adrift.retain(|(adrift, _)| *adrift != epoch);
+        let Some(held) = self.held.get_mut(partition).filter(|held| held.epoch == epoch) else {
+            return;
+        };
+        held.ended = true;
+        let stopped = match stopped {
+            Some(stopped) => stopped,
+            None if held.is_halted() => return,
+            // Its task was dropped from outside: the runtime is going down.
+            None => StoppedPartition {
+                partition: partition.clone(),
+                offset: self.tracker.position(partition).unwrap_or(Offset(0)),
+                attempts: 0,
+                reason: "the runtime dropped the partition's task".to_owned(),
+            },
+        };
+        held.stopped = true;
+        held.halt();
+        let StoppedPartition { offset, attempts, reason, .. } = &stopped;
+        tracing::error!(%partition, %offset, attempts, %reason, "partition stopped");
+        self.report.stopped.push(stopped.clone());
+        self.common.listener.tell(|| ConsumerEvent::PartitionStopped(stopped));
+    }
+
+    /// Serves the client's main queue: rebalances and errors are noted, to be dealt with in order.
+    pub(super) fn serve(&mut self) {
+        let client = Arc::clone(&self.client);
+        while let Some(event) = client.poll(Duration::ZERO) {
+            match event {
+                Ok(message) => self.astray(message.topic(), message.partition(), message.offset()),
+                Err(error @ KafkaError::MessageConsumptionFatal(_)) => {
+                    self.fail(&error, || "consume".to_owned());
+                }
+                // The context was told of it, with the reason.
+                Err(_) => {}
+            }
+        }
+        let (turns, troubles) = client.context().take();
+        self.turns.extend(turns);
+        for trouble in troubles {
+            self.trouble(&trouble);
+        }
+    }
+
+    /// A message that came past its partition's own queue. librdkafka does not do that (tried); if it
+    /// ever does, going on would pass the message over.
+    fn astray(&mut self, topic: &str, partition: i32, offset: i64) {
+        let name = TopicPartition::new(topic, crate::PartitionId(partition));
+        if !self.held.contains_key(&name) {
+            return;
+        }
+        let doing = format!("read {name}");
+        let reason = format!("offset {offset} came outside its partition's queue");
+        self.failed.get_or_insert(ClientError::Kafka {
+            doing,
+            code: RDKafkaErrorCode::Fail,
+            reason,
+        });
+    }
+
+    /// Reads from every partition whose lane has room. True when there may be more to read at once.
+    fn feed(&mut self) -> bool {
+        let mut busy = false;
+        let mut back = Vec::new();
+        let mut troubles = Vec::new();
+        for (partition, held) in &mut self.held {
+            match held.feed(partition, &mut self.tracker) {
+                Fed::Read { looked, more } => {
+                    busy |= more;
+                    if 0 < looked.taken {
+                        self.ends.active();
+                    }
+                    if 0 < looked.messages || looked.end.is_some() {
+                        self.waiting.heard_from_cluster(&self.common.listener);
+                    }
+                    troubles.extend(looked.error);
+                }
+                Fed::WentBack(records) => back.push((partition.clone(), records)),
+            }
+        }
+        for (partition, records) in back {
+            self.begin_anew(&partition, records);
+        }
+        for (code, reason) in troubles {
+            self.trouble(&super::context::Trouble { code, reason });
+        }
+        busy
+    }
+
+    /// The log was cut back, or its beginning moved: reading has gone back behind what was delivered.
+    /// What the lane has from before counts no more.
+    fn begin_anew(&mut self, partition: &TopicPartition, records: Vec<Record>) {
+        let first = records.first().map(|record| record.offset);
+        tracing::warn!(%partition, reached = ?self.tracker.reached(partition), ?first,
+            "reading went back; the partition begins anew");
+        let lane = self.new_lane(partition, first);
+        let Some(held) = self.held.get_mut(partition) else { return };
+        self.adrift.push(held.renew(lane));
+        let looked = Looked {
+            messages: records.len(),
+            bytes: records.iter().map(super::lanes::size).sum(),
+            ..Looked::default()
+        };
+        // Within one look offsets only grow.
+        let offsets = records.iter().map(|record| record.offset);
+        if self.tracker.deliver(partition, offsets).is_ok() {
+            held.hand_over(records, &looked);
+        }
+    }
+
+    /// Begins an ownership of `partition` and starts its lane.
+    pub(super) fn new_lane(
+        &mut self,
+        partition: &TopicPartition,
+        start: Option<Offset>,
+    ) -> LaneEnds {
+        let epoch = self.tracker.begin(partition.clone(), start);
+        // A place for each message it may hold: handing over never fails for want of one.
+        let (sender, records) = mpsc::channel(self.room.messages);
+        let halt = Arc::new(Halt::default());
+        let common = Arc::clone(&self.common);
+        let lane = Lane::new(partition.clone(), epoch, records, Arc::clone(&halt), common);
+        let task = (self.spawn)(lane);
+        LaneEnds { epoch, sender, halt, task }
+    }
+
+    /// Why the run is to end, if it is.
+    pub(super) fn ended(&self) -> Option<Ended> {
+        if self.failed.is_some() {
+            return Some(Ended::Failed);
+        }
+        if self.common.mailbox.ending().is_some() {
+            return Some(Ended::Shutdown);
+        }
+        if self.ends.rules.on_failure == OnFailure::Exit && !self.report.stopped.is_empty() {
+            return Some(Ended::PartitionStopped);
+        }
+        let quiet = self.leaving.is_none() && self.turns.is_empty();
+        if quiet { self.ends.reached(&self.held, &self.tracker) } else { None }
+    }
+
+    /// True when nobody waits for the run any more.
+    pub(super) fn abandoned(&self) -> bool {
+        matches!(self.common.mailbox.ending(), Some(Ending::Abandoned(_)))
+    }
+
+    fn read_commit(&mut self) {
+        let Some(verdicts) = self.committer.answer(&mut self.tracker, Instant::now()) else {
+            return;
+        };
+        for verdict in verdicts {
+            let (partition, offset) = (verdict.committed.partition, verdict.committed.position);
+            match verdict.result {
+                Ok(()) => {
+                    self.waiting.heard_from_cluster(&self.common.listener);
+                    self.refused.remove(&partition);
+                    tracing::trace!(%partition, %offset, "committed");
+                    self.common.listener.tell(|| ConsumerEvent::Committed { partition, offset });
+                }
+                Err(failure) => {
+                    tracing::warn!(%partition, %offset, reason = %failure, "not committed");
+                    self.refused.insert(partition.clone(), failure);
+                    let reason = failure.to_string();
+                    let event = || ConsumerEvent::CommitFailed { partition, offset, reason };
+                    self.common.listener.tell(event);
+                }
+            }
+        }
+        self.progress.note(&self.report, &self.committer);
+    }
+}

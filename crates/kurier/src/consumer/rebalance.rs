@@ -1,0 +1,252 @@
+//! Rebalances: partitions are taken in, drained and let go, one turn after another.
+//!
+//! The group waits for the answer to a turn; meanwhile rounds go on, and with them everything that is
+//! not part of the turn. A revoke stops its lanes, waits for the messages in their handlers' hands, but
+//! not longer than the drain deadline, commits, and lets go. What was lost commits nothing: it is
+//! another's already.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{Consumer, RebalanceProtocol};
+use rdkafka::error::KafkaResult;
+use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
+
+use super::ConsumerEvent;
+use super::context::{Client, Turn};
+use super::held::Held;
+use super::poll::Keeper;
+use crate::sys::PartitionFeed;
+use crate::{Offset, TopicPartition};
+
+/// Pause before a commit that the group was not ready for is asked again.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// Partitions on their way out.
+#[derive(Debug)]
+pub(super) struct Leaving {
+    partitions: Vec<TopicPartition>,
+    lost: bool,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// Handlers finish what they have in their hands.
+    Draining { until: Instant },
+    /// The next commit is asked at `next`; all of them end at `until`.
+    Committing { next: Instant, until: Instant, asked: bool },
+    /// Nothing is left to wait for.
+    Done,
+}
+
+impl Keeper {
+    /// Goes on with the turn at hand, then begins the next.
+    pub(super) fn rebalance(&mut self) {
+        loop {
+            if self.leaving.is_some() && !self.leave() {
+                return;
+            }
+            match self.turns.pop_front() {
+                None => return,
+                Some(Turn::Assign(partitions)) => self.take_in(partitions),
+                Some(Turn::Revoke { partitions, lost }) => self.begin_leaving(partitions, lost),
+            }
+        }
+    }
+
+    fn take_in(&mut self, partitions: Vec<TopicPartition>) {
+        let starts = match self.starts(&partitions) {
+            Ok(starts) => starts,
+            Err(error) => {
+                self.failed.get_or_insert(error);
+                return;
+            }
+        };
+        for (partition, start) in &starts {
+            let wake = self.common.mailbox.wake();
+            let Some(feed) = PartitionFeed::split(&self.client, partition.clone(), wake) else {
+                let doing = format!("read {partition}");
+                let reason = "librdkafka has no queue for it".to_owned();
+                let code = rdkafka::error::RDKafkaErrorCode::UnknownPartition;
+                self.failed.get_or_insert(crate::ClientError::Kafka { doing, code, reason });
+                return;
+            };
+            let lane = self.new_lane(partition, *start);
+            self.held.insert(partition.clone(), Held::new(feed, lane, self.room));
+        }
+        if let Err(error) = assign(&self.client, &starts) {
+            self.fail(&error, || format!("take in {}", listed(&partitions)));
+        }
+        if starts.iter().any(|(_, start)| start.is_some()) {
+            self.committer.hurry();
+        }
+        self.ends.turned();
+        self.waiting.assigned(&partitions, &self.common.listener);
+        let owned = self.owned();
+        self.log_turn("assigned", &partitions, &owned);
+        self.common.listener.tell(|| ConsumerEvent::Assigned { partitions, owned });
+    }
+
+    fn begin_leaving(&mut self, partitions: Vec<TopicPartition>, lost: bool) {
+        for partition in &partitions {
+            if let Some(held) = self.held.get_mut(partition) {
+                held.halt();
+            }
+        }
+        let until = Instant::now() + self.config.effective_drain_deadline();
+        let stage = if lost { Stage::Done } else { Stage::Draining { until } };
+        self.leaving = Some(Leaving { partitions, lost, stage });
+    }
+
+    /// One step of the partitions on their way out; true when they are gone.
+    fn leave(&mut self) -> bool {
+        let Some(mut leaving) = self.leaving.take() else { return true };
+        let now = Instant::now();
+        // A hint only: past `max.poll.interval.ms` it still says no (tried).
+        if !leaving.lost && self.client.assignment_lost() {
+            leaving.lost = true;
+            leaving.stage = Stage::Done;
+        }
+        if let Stage::Draining { until } = leaving.stage
+            && (until <= now || self.drained(&leaving.partitions))
+        {
+            let longest = self.config.commit_deadline.min(self.config.effective_drain_deadline());
+            leaving.stage = Stage::Committing { next: now, until: now + longest, asked: false };
+        }
+        if let Stage::Committing { .. } = leaving.stage {
+            self.commit_leaving(&mut leaving, now);
+        }
+        if let Stage::Done = leaving.stage {
+            self.let_go(leaving);
+            return true;
+        }
+        self.leaving = Some(leaving);
+        false
+    }
+
+    fn drained(&self, partitions: &[TopicPartition]) -> bool {
+        partitions.iter().filter_map(|partition| self.held.get(partition)).all(|held| held.ended)
+    }
+
+    fn commit_leaving(&mut self, leaving: &mut Leaving, now: Instant) {
+        let Stage::Committing { next, until, asked } = leaving.stage else { return };
+        if self.committer.in_flight() {
+            return;
+        }
+        let open = |partition: &&TopicPartition| self.tracker.committable(partition).is_some();
+        let left: Vec<&TopicPartition> = leaving.partitions.iter().filter(open).collect();
+        let refusals = || left.iter().filter_map(|partition| self.refused.get(partition));
+        if left.is_empty() {
+            leaving.stage = Stage::Done;
+        } else if asked && refusals().any(|refused| refused.means_lost()) {
+            leaving.lost = true;
+            leaving.stage = Stage::Done;
+        } else if asked && (until <= now || !refusals().any(|refused| refused.may_pass())) {
+            leaving.stage = Stage::Done;
+        } else if next <= now {
+            self.committer.begin_for(&self.client, &self.tracker, left, until);
+            leaving.stage = Stage::Committing { next: now + AGAIN, until, asked: true };
+        }
+    }
+
+    fn let_go(&mut self, leaving: Leaving) {
+        let Leaving { partitions, lost, .. } = leaving;
+        for partition in &partitions {
+            if let Some(open) = self.tracker.committable(partition) {
+                self.report.uncommitted.insert(partition.clone(), open.position);
+            }
+            self.tracker.end(partition);
+            self.refused.remove(partition);
+            if let Some(held) = self.held.remove(partition)
+                && !held.ended
+            {
+                self.adrift.push(held.task());
+            }
+        }
+        if let Err(error) = unassign(&self.client, &partitions) {
+            self.fail(&error, || format!("let go of {}", listed(&partitions)));
+        }
+        self.ends.turned();
+        let owned = self.owned();
+        self.log_turn(if lost { "lost" } else { "revoked" }, &partitions, &owned);
+        self.common.listener.tell(|| {
+            if lost {
+                ConsumerEvent::Lost { partitions, owned }
+            } else {
+                ConsumerEvent::Revoked { partitions, owned }
+            }
+        });
+    }
+
+    fn owned(&self) -> Vec<TopicPartition> {
+        let mut owned: Vec<TopicPartition> = self.held.keys().cloned().collect();
+        owned.sort_unstable();
+        owned
+    }
+
+    fn log_turn(&self, what: &str, partitions: &[TopicPartition], owned: &[TopicPartition]) {
+        tracing::info!(
+            group = %self.config.group,
+            instance = %self.config.instance,
+            what,
+            partitions = %listed(partitions),
+            owned = %listed(owned),
+            "rebalance"
+        );
+    }
+}
+
+/// Answers an assign. Partitions without a start are read from the group's position.
+pub(super) fn assign(
+    client: &Client,
+    starts: &[(TopicPartition, Option<Offset>)],
+) -> KafkaResult<()> {
+    let mut list = TopicPartitionList::with_capacity(starts.len());
+    for (TopicPartition { topic, partition }, start) in starts {
+        let from = start.map_or(KafkaOffset::Invalid, |start| KafkaOffset::Offset(start.0));
+        list.add_partition_offset(topic, partition.0, from)?;
+    }
+    match client.rebalance_protocol() {
+        RebalanceProtocol::Cooperative => client.incremental_assign(&list),
+        _ => client.assign(&list),
+    }
+}
+
+/// Answers a revoke.
+pub(super) fn unassign(client: &Client, partitions: &[TopicPartition]) -> KafkaResult<()> {
+    let mut list = TopicPartitionList::with_capacity(partitions.len());
+    for TopicPartition { topic, partition } in partitions {
+        list.add_partition(topic, partition.0);
+    }
+    match client.rebalance_protocol() {
+        RebalanceProtocol::Cooperative => client.incremental_unassign(&list),
+        _ => client.unassign(),
+    }
+}
+
+/// "orders[0,1,2] payments[0]"
+pub(super) fn listed(partitions: &[TopicPartition]) -> String {
+    let mut sorted: Vec<&TopicPartition> = partitions.iter().collect();
+    sorted.sort_unstable();
+    let topics = sorted.chunk_by(|left, right| left.topic == right.topic).map(|of_topic| {
+        let numbers: Vec<String> =
+            of_topic.iter().map(|partition| partition.partition.to_string()).collect();
+        format!("{}[{}]", of_topic[0].topic, numbers.join(","))
+    });
+    let listed: Vec<String> = topics.collect();
+    if listed.is_empty() { "none".to_owned() } else { listed.join(" ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::PartitionId;
+
+    #[test]
+    fn partitions_are_listed_by_topic() {
+        let all = [("b", 1), ("a", 0), ("b", 0)]
+            .map(|(topic, number)| TopicPartition::new(topic, PartitionId(number)));
+        assert_eq!(listed(&all), "a[0] b[0,1]");
+        assert_eq!(listed(&[]), "none");
+    }
+}

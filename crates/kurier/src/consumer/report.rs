@@ -1,0 +1,121 @@
+//! How a consumer's run ended: the report, and the errors that end one.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use crate::{ClientError, ConfigProblems, Offset, TopicPartition};
+
+/// What one run did, and what it left.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConsumeReport {
+    /// Messages handled, those included that came more than once.
+    pub handled: u64,
+    /// Failed attempts that were followed by another one.
+    pub retried: u64,
+    /// Messages handled after their partition was taken away: others are given them again.
+    pub handled_too_late: u64,
+    /// Partitions that went no further because of one message, in the order they stopped.
+    pub stopped: Vec<StoppedPartition>,
+    /// The last position the group stored for each partition this run committed.
+    pub committed: BTreeMap<TopicPartition, Offset>,
+    /// Positions reached that the group did not store: what lies between is delivered again.
+    pub uncommitted: BTreeMap<TopicPartition, Offset>,
+    /// Messages whose handler was still at work when the run ended: they are delivered again.
+    pub outstanding: u64,
+    /// Why the run ended.
+    pub ended: Ended,
+    /// Whether the client is closed.
+    pub closed: Closed,
+}
+
+/// Why a run ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ended {
+    /// The caller asked for it.
+    #[default]
+    Shutdown,
+    /// Every partition of this instance was read to the end it had at the start
+    /// ([`exit_at_end`](super::ConsumerBuilder::exit_at_end)).
+    AtEnd,
+    /// No message came for as long as the caller wanted to wait
+    /// ([`idle_exit`](super::ConsumerBuilder::idle_exit)).
+    Idle,
+    /// A partition stopped, and the run was to end with it ([`OnFailure::Exit`](super::OnFailure)).
+    PartitionStopped,
+    /// An error ended it; see [`ConsumeError`].
+    Failed,
+}
+
+/// Whether the client was closed within the shutdown deadline.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Closed {
+    /// The group was left and every thread has ended.
+    #[default]
+    Clean,
+    /// The deadline passed first; a thread of this name goes on closing. The group notices by the
+    /// session timeout at the latest.
+    LeftBehind {
+        /// The thread's name.
+        thread: String,
+        /// What it was waiting for.
+        waiting_for: String,
+    },
+}
+
+/// A partition that stopped at a message which can't be handled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoppedPartition {
+    /// The partition. Nothing after `offset` was handled, or nothing that counts.
+    pub partition: TopicPartition,
+    /// The message. The group's position stays at or before it.
+    pub offset: Offset,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// Why it can't be handled.
+    pub reason: String,
+}
+
+/// A run that could not begin, or that an error ended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConsumeError {
+    /// The configuration is wrong.
+    #[error("configuration: {0}")]
+    Config(#[from] ConfigProblems),
+    /// The thread that owns the client could not be started.
+    #[error("start the consumer's thread")]
+    Thread(#[source] io::Error),
+    /// The cluster refused this consumer, or the client can't go on. What was handled until then was
+    /// committed where that was still possible.
+    #[error("the consumer can't go on")]
+    Failed {
+        /// Why.
+        #[source]
+        source: ClientError,
+        /// What the run had done.
+        report: Box<ConsumeReport>,
+    },
+}
+
+impl ConsumeError {
+    /// True when the same run may succeed later without a change by the caller.
+    pub fn is_retriable(&self) -> bool {
+        match self {
+            Self::Config(_) => false,
+            Self::Thread(_) => true,
+            Self::Failed { source, .. } => source.is_retriable(),
+        }
+    }
+
+    /// True when handlers may have been called before the error.
+    pub fn may_have_been_applied(&self) -> bool {
+        match self {
+            Self::Config(_) | Self::Thread(_) => false,
+            Self::Failed { report, .. } => 0 < report.handled || 0 < report.outstanding,
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! One run, seen from the caller: checks, starts the poll thread, hands the stop signal on, waits.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::builder::EndRules;
+use super::close::{Finished, Progress};
+use super::context::{Callbacks, Client};
+use super::end::Ends;
+use super::event::Listener;
+use super::held::Room;
+use super::lanes::{Common, Spawn};
+use super::mailbox::{Ending, Mailbox};
+use super::poll::{Keeper, Parts};
+use super::report::{Closed, ConsumeError, ConsumeReport, Ended};
+use crate::config::native_config;
+use crate::handler::{Context, Membership};
+use crate::{ConfigProblems, ConsumerConfig, RetryPolicy};
+
+/// The name of the poll thread.
+const POLL_THREAD: &str = "kurier-consumer";
+/// What the poll thread gets beyond the deadline before it is given up: it looks at the clock at least
+/// this often, unless a call of librdkafka does not come back.
+const GRACE: Duration = Duration::from_secs(1);
+/// Partitions the memory bound is shared by; how many there will be is not known when the client is made.
+const SHARING_PARTITIONS: usize = 16;
+
+/// Everything a run is made of.
+pub(super) struct Setup {
+    pub(super) config: ConsumerConfig,
+    pub(super) ends: EndRules,
+    pub(super) listener: Listener,
+    pub(super) room: Room,
+    pub(super) spawn: Spawn,
+    pub(super) shutdown: CancellationToken,
+}
+
+/// Runs until the end; see the builder's `run`.
+pub(super) async fn run(setup: Setup) -> Result<ConsumeReport, ConsumeError> {
+    let Setup { config, ends, listener, room, spawn, shutdown } = setup;
+    let config = config.checked()?;
+    let properties = config.properties(SHARING_PARTITIONS)?;
+    let deadline = config.shutdown_deadline;
+    let mailbox = Arc::new(Mailbox::default());
+    let common = Arc::new(common(&config, &mailbox, listener));
+    let (progress, mut closing) = Progress::new();
+    let (finish, mut finished) = oneshot::channel();
+    let seen = Arc::clone(&progress);
+    let thread = move || {
+        let consumed = client(&properties).map(|client| {
+            let ends = Ends::new(ends);
+            let client = Arc::new(client);
+            let parts = Parts { client, config, common, spawn, room, ends, progress };
+            let mut keeper = Keeper::new(parts);
+            let ended = keeper.consume();
+            keeper.close(ended)
+        });
+        // Nobody waits any more when the run's future was dropped.
+        drop(finish.send(consumed));
+    };
+    thread::Builder::new()
+        .name(POLL_THREAD.to_owned())
+        .spawn(thread)
+        .map_err(ConsumeError::Thread)?;
+    let _abandon = Abandon { mailbox: Arc::clone(&mailbox), deadline };
+
+    let over = tokio::select! {
+        biased;
+        consumed = &mut finished => return outcome(consumed, &seen),
+        () = shutdown.cancelled() => {
+            let over = Instant::now() + deadline;
+            mailbox.end(Ending::Orderly(over));
+            over
+        }
+        over = closing.wait_for(Option::is_some) => {
+            over.ok().and_then(|over| *over).unwrap_or_else(Instant::now)
+        }
+    };
+    match tokio::time::timeout_at((over + GRACE).into(), finished).await {
+        Ok(consumed) => outcome(consumed, &seen),
+        Err(_) => Ok(left_behind(&seen, "a call of librdkafka that does not come back")),
+    }
+}
+
+fn outcome(
+    consumed: Result<Result<Finished, ConfigProblems>, oneshot::error::RecvError>,
+    progress: &Progress,
+) -> Result<ConsumeReport, ConsumeError> {
+    match consumed {
+        Ok(Err(problems)) => Err(problems.into()),
+        Ok(Ok((report, None))) => Ok(report),
+        Ok(Ok((report, Some(source)))) => {
+            Err(ConsumeError::Failed { source, report: Box::new(report) })
+        }
+        Err(_) => {
+            let report = left_behind(progress, "nothing: it has panicked");
+            let source = crate::ClientError::Kafka {
+                doing: "consume".to_owned(),
+                code: rdkafka::error::RDKafkaErrorCode::Fail,
+                reason: "the thread that owns the client has panicked".to_owned(),
+            };
+            Err(ConsumeError::Failed { source, report: Box::new(report) })
+        }
+    }
+}
+
+fn left_behind(progress: &Progress, waiting_for: &str) -> ConsumeReport {
+    let mut report = progress.noted();
+    let (thread, waiting_for) = (POLL_THREAD.to_owned(), waiting_for.to_owned());
+    report.closed = Closed::LeftBehind { thread, waiting_for };
+    if report.ended == Ended::default() && !report.stopped.is_empty() {
+        report.ended = Ended::PartitionStopped;
+    }
+    report
+}
+
+fn common(config: &ConsumerConfig, mailbox: &Arc<Mailbox>, listener: Listener) -> Common {
+    let attempts = u32::try_from(config.retry_attempts).unwrap_or(u32::MAX);
+    let pauses = config.retry_backoff_min..=config.retry_backoff_max;
+    let (group, instance) = (config.group.clone(), config.instance.clone());
+    Common {
+        mailbox: Arc::clone(mailbox),
+        listener,
+        retry: RetryPolicy::exponential(attempts, pauses),
+        context: Context::new(Arc::new(Membership { group, instance })),
+        retried: AtomicU64::new(0),
+    }
+}
+
+fn client(properties: &[(String, String)]) -> Result<Client, ConfigProblems> {
+    native_config(properties)
+        .create_with_context::<_, Client>(Callbacks::default())
+        .map_err(|error| ConfigProblems::from_kafka(&error, properties))
+}
+
+/// When the run's future is dropped, the thread goes on alone: without handlers, to commit and to leave.
+struct Abandon {
+    mailbox: Arc<Mailbox>,
+    deadline: Duration,
+}
+
+impl Drop for Abandon {
+    fn drop(&mut self) {
+        // After the end of a run there is no one to hear it.
+        self.mailbox.end(Ending::Abandoned(Instant::now() + self.deadline));
+    }
+}

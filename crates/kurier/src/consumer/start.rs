@@ -1,0 +1,162 @@
+//! Where reading begins, and where it is to end: what is looked up before and while partitions are
+//! taken in.
+//!
+//! librdkafka's own `auto.offset.reset` applies to a group without commits *and* to a position the topic
+//! no longer has. With `latest` the second would pass messages over, so it stays `earliest`, and where a
+//! group without commits begins is looked up here.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::Consumer;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
+
+use super::poll::{Keeper, ROUND_MAX};
+use super::report::Ended;
+use crate::{ClientError, Offset, PartitionId, StartFrom, TopicPartition};
+
+/// Longest time for one question to the cluster.
+const QUESTION: Duration = Duration::from_secs(2);
+/// Pause between two rounds of questions.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// Partitions there were when the run began: how many each topic had.
+#[derive(Debug, Default)]
+pub(super) struct Survey {
+    partitions: BTreeMap<String, i32>,
+}
+
+impl Survey {
+    fn knows(&self, partition: &TopicPartition) -> bool {
+        let count = self.partitions.get(&*partition.topic);
+        count.is_some_and(|count| partition.partition.0 < *count)
+    }
+}
+
+impl Keeper {
+    /// Before anything is read: which partitions there are, and where they end, as far as the rules of
+    /// this run ask for it. Waits for the cluster, and, if ends are needed, for the topics.
+    pub(super) fn survey(&mut self) -> Option<Ended> {
+        if self.config.from == StartFrom::Earliest && !self.ends.rules.at_end {
+            return None;
+        }
+        for topic in self.config.topics.clone() {
+            loop {
+                self.serve();
+                if let Some(ended) = self.ended() {
+                    return Some(ended);
+                }
+                if self.survey_topic(&topic) {
+                    break;
+                }
+                self.common.mailbox.collect(&mut Vec::new(), AGAIN);
+            }
+        }
+        None
+    }
+
+    /// True when everything about `topic` is known.
+    fn survey_topic(&mut self, topic: &str) -> bool {
+        let Ok(metadata) = self.client.fetch_metadata(Some(topic), QUESTION) else { return false };
+        self.waiting.heard_from_cluster(&self.common.listener);
+        let found = metadata.topics().iter().find(|found| found.name() == topic);
+        let count = found.map_or(0, |found| found.partitions().len());
+        let Ok(count @ 1..) = i32::try_from(count) else {
+            self.waiting.for_topics(vec![topic.to_owned()], &self.common.listener);
+            // Without it no end is known. But where a group begins in a topic that is made later is
+            // known: at its first message.
+            return !self.ends.rules.at_end;
+        };
+        if self.ends.rules.at_end {
+            for number in 0..count {
+                match self.client.fetch_watermarks(topic, number, QUESTION) {
+                    Ok((_, end)) => {
+                        let partition = TopicPartition::new(topic, PartitionId(number));
+                        self.ends.targets.insert(partition, Offset(end));
+                    }
+                    Err(_) => return false,
+                }
+            }
+        }
+        self.survey.partitions.insert(topic.to_owned(), count);
+        true
+    }
+
+    /// Where each of `partitions` begins; `None`: at the group's position, or else at the beginning.
+    ///
+    /// # Errors
+    /// When the cluster did not answer within a quarter of `max.poll.interval.ms`.
+    pub(super) fn starts(
+        &mut self,
+        partitions: &[TopicPartition],
+    ) -> Result<Vec<(TopicPartition, Option<Offset>)>, ClientError> {
+        let from_group = || partitions.iter().map(|partition| (partition.clone(), None)).collect();
+        if self.config.from == StartFrom::Earliest {
+            return Ok(from_group());
+        }
+        let (begun, longest) = (Instant::now(), self.config.poll_interval_max / 4);
+        loop {
+            let error = match self.look_up(partitions) {
+                Ok(starts) => return Ok(starts),
+                Err(error) => error,
+            };
+            let asked_to_end = self.common.mailbox.ending().is_some();
+            if asked_to_end || longest <= begun.elapsed() {
+                let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+                let doing = "find where the group begins";
+                return Err(ClientError::from_code(doing, code, error.to_string()));
+            }
+            std::thread::sleep(ROUND_MAX);
+        }
+    }
+
+    fn look_up(
+        &self,
+        partitions: &[TopicPartition],
+    ) -> Result<Vec<(TopicPartition, Option<Offset>)>, KafkaError> {
+        let committed = self.client.committed_offsets(listed(partitions, None)?, QUESTION)?;
+        let new = |partition: &&TopicPartition| {
+            let found = committed.find_partition(&partition.topic, partition.partition.0);
+            let has = matches!(found.map(|found| found.offset()), Some(KafkaOffset::Offset(_)));
+            !has && self.survey.knows(partition)
+        };
+        let new: Vec<TopicPartition> = partitions.iter().filter(new).cloned().collect();
+        let mut starts: BTreeMap<TopicPartition, Offset> = BTreeMap::new();
+        if let StartFrom::Time(time) = self.config.from
+            && !new.is_empty()
+        {
+            let millis = KafkaOffset::Offset(time.as_millisecond());
+            let times = listed(&new, Some(millis))?;
+            for found in self.client.offsets_for_times(times, QUESTION)?.elements() {
+                found.error()?;
+                if let KafkaOffset::Offset(offset) = found.offset() {
+                    let number = PartitionId(found.partition());
+                    starts.insert(TopicPartition::new(found.topic(), number), Offset(offset));
+                }
+            }
+        }
+        // `Latest`, and partitions without a message of that time or a later one.
+        for partition in new {
+            if let Entry::Vacant(unknown) = starts.entry(partition) {
+                let TopicPartition { topic, partition } = unknown.key();
+                let (_, end) = self.client.fetch_watermarks(topic, partition.0, QUESTION)?;
+                unknown.insert(Offset(end));
+            }
+        }
+        let start = |partition: &TopicPartition| starts.get(partition).copied();
+        Ok(partitions.iter().map(|one| (one.clone(), start(one))).collect())
+    }
+}
+
+fn listed(
+    partitions: &[TopicPartition],
+    offset: Option<KafkaOffset>,
+) -> Result<TopicPartitionList, KafkaError> {
+    let mut list = TopicPartitionList::with_capacity(partitions.len());
+    for TopicPartition { topic, partition } in partitions {
+        list.add_partition_offset(topic, partition.0, offset.unwrap_or(KafkaOffset::Invalid))?;
+    }
+    Ok(list)
+}

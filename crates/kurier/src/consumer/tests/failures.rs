@@ -1,0 +1,116 @@
+//! Messages that can't be handled, yet or ever.
+
+use super::*;
+use crate::{MessageDecoder, RetryPolicy};
+
+fn patient() -> RetryPolicy {
+    RetryPolicy::exponential(5, Duration::from_millis(5)..=Duration::from_millis(20))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn errors_and_panics_are_retried_in_place_while_other_partitions_flow() {
+    let cluster = mock(2);
+    let bootstrap = cluster.bootstrap_servers();
+    produce(&bootstrap, numbered(2, 40));
+    let seen = Arc::new(Seen::default());
+    let notes = Arc::clone(&seen);
+    let handler = move |message: Message, context: Context| {
+        let notes = Arc::clone(&notes);
+        async move {
+            match (value(&message), context.attempt()) {
+                (10, 1) => return Err(Failure::from("once more")),
+                (10, 2) => panic!("and again"),
+                (10, 3) => {
+                    // Partition 1 goes on to its end in the meantime.
+                    let begun = Instant::now();
+                    while notes.0.lock().unwrap().get(&at(1)).is_none_or(|seen| seen.len() < 20) {
+                        assert!(begun.elapsed() < Duration::from_secs(20), "the other one waits");
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                    }
+                }
+                _ => {}
+            }
+            notes.note(&message);
+            Ok(())
+        }
+    };
+    let run = single(&bootstrap).retry(&patient()).exit_at_end(true);
+    let report = within(60, "forty", run.run(handler, CancellationToken::new())).await.unwrap();
+    assert_eq!((report.handled, report.retried, report.stopped.len()), (40, 2, 0));
+    let evens: Vec<u64> = seen.0.lock().unwrap()[&at(0)].iter().map(|(_, value)| *value).collect();
+    assert_eq!(evens, (0..20).map(|number| number * 2).collect::<Vec<_>>(), "in order");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_poison_message_stops_its_partition_only_and_is_never_passed_over() {
+    let cluster = mock(3);
+    let bootstrap = cluster.bootstrap_servers();
+    produce(&bootstrap, numbered(3, 90));
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let tell = Arc::clone(&told);
+    // Partition 0: every attempt fails. Partition 1: rejected. Partition 2: fine.
+    let handler = |message: Message, _: Context| async move {
+        match value(&message) {
+            30 => Err(Failure::from("never works")),
+            31 => Err(Failure::reject("unknown customer")),
+            _ => Ok(()),
+        }
+    };
+    let run = single(&bootstrap)
+        .retry(&patient())
+        .exit_at_end(true)
+        .on_event(move |event| {
+            if let ConsumerEvent::PartitionStopped(stopped) = event {
+                tell.lock().unwrap().push(stopped.clone());
+            }
+        })
+        .run(handler, CancellationToken::new());
+    let mut report = within(60, "the end", run).await.unwrap();
+    assert_eq!(report.ended, Ended::AtEnd, "a stopped partition counts as done");
+    assert_eq!((report.handled, report.retried), (50, 4));
+    report.stopped.sort_by_key(|stopped| stopped.partition.clone());
+    told.lock().unwrap().sort_by_key(|stopped| stopped.partition.clone());
+    assert_eq!(*told.lock().unwrap(), report.stopped);
+    let stopped: Vec<_> = report
+        .stopped
+        .iter()
+        .map(|one| (one.partition.clone(), one.offset.0, one.attempts, one.reason.as_str()))
+        .collect();
+    let expected = [(at(0), 10, 5, "never works"), (at(1), 10, 1, "rejected: unknown customer")];
+    assert_eq!(stopped, expected);
+    let positions = BTreeMap::from([(0, 10), (1, 10), (2, 30)]);
+    assert_eq!(committed(&bootstrap, "g", 3), positions);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_cannot_be_read_stops_its_partition() {
+    let cluster = mock(1);
+    let bootstrap = cluster.bootstrap_servers();
+    let good = crate::Message::new("hello".to_owned()).unwrap().to_json().unwrap();
+    produce(&bootstrap, [(0, good.clone()), (0, "{\"id\": 7}".to_owned()), (0, good)]);
+    let handler = |_: Arc<Received<crate::Message>>, _: Context| async { Ok::<(), Failure>(()) };
+    let run = SingleMessageConsumer::builder(&bootstrap, TOPIC)
+        .group("g")
+        .decoder(MessageDecoder::<String>::new())
+        .on_failure(OnFailure::Exit)
+        .run(handler, CancellationToken::new());
+    let report = within(60, "the exit", run).await.unwrap();
+    assert_eq!((report.ended, report.handled), (Ended::PartitionStopped, 1));
+    let [stopped] = report.stopped.as_slice() else { panic!("{report:?}") };
+    assert_eq!((stopped.offset, stopped.attempts), (Offset(1), 0));
+    assert!(stopped.reason.contains("can't be read: ") && stopped.reason.contains("id"));
+    assert_eq!(committed(&bootstrap, "g", 1), BTreeMap::from([(0, 1)]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_configuration_is_refused_with_every_problem() {
+    let run = SingleMessageConsumer::builder("", TOPIC)
+        .property("enable.auto.commit", "true")
+        .property("auto.offset.reset", "latest")
+        .run(
+            |_: Arc<Received<crate::Message>>, _: Context| async { Ok::<(), Failure>(()) },
+            CancellationToken::new(),
+        );
+    let Err(ConsumeError::Config(problems)) = run.await else { panic!("accepted") };
+    assert_eq!(problems.problems().len(), 3, "{problems}");
+}

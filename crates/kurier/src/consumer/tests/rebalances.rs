@@ -1,0 +1,303 @@
+//! Partitions that move while messages flow.
+
+use super::*;
+
+/// Short times, so that a test sees in seconds what takes minutes.
+fn quick(bootstrap: &str, instance: &str) -> ConsumerBuilder<Single, RawDecoder> {
+    let mut builder = single(bootstrap).instance(instance);
+    let config = builder.config_mut();
+    config.session_timeout = Duration::from_secs(2);
+    config.heartbeat_interval = Duration::from_millis(200);
+    config.poll_interval_max = Duration::from_secs(4);
+    config.commit_interval = Duration::from_millis(100);
+    builder
+}
+
+/// Waits until `done` says so.
+async fn until(what: &str, done: impl Fn() -> bool) {
+    let looks = async {
+        while !done() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    within(40, what, looks).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn partitions_move_under_load_without_loss_or_repetition() {
+    let cluster = mock(4);
+    let bootstrap = cluster.bootstrap_servers();
+    produce(&bootstrap, numbered(4, 6_000));
+    let seen = Arc::new(Seen::default());
+    let start = |instance: &str| {
+        let (shutdown, notes) = (CancellationToken::new(), Arc::clone(&seen));
+        let run = quick(&bootstrap, instance).run(
+            move |message: Message, _: Context| {
+                let notes = Arc::clone(&notes);
+                async move {
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                    notes.note(&message);
+                    Ok::<(), Failure>(())
+                }
+            },
+            shutdown.clone(),
+        );
+        (tokio::spawn(run), shutdown)
+    };
+    let (first, stop_first) = start("1");
+    until("the first begins", || 200 < seen.count()).await;
+    let (second, stop_second) = start("2");
+    until("both go on", || 2_500 < seen.count()).await;
+    stop_first.cancel();
+    let first = within(30, "the first ends", first).await.unwrap().unwrap();
+    until("the second does the rest", || 6_000 <= seen.count()).await;
+    stop_second.cancel();
+    let second = within(30, "the second ends", second).await.unwrap().unwrap();
+
+    assert_eq!((first.closed, second.closed), (Closed::Clean, Closed::Clean));
+    assert_eq!(first.handled_too_late + second.handled_too_late, 0);
+    assert!(200 < second.handled, "the second had its share: {}", second.handled);
+    for (partition, seen) in seen.0.lock().unwrap().iter() {
+        let offsets: Vec<i64> = seen.iter().map(|(offset, _)| offset.0).collect();
+        assert_eq!(offsets, (0..1_500).collect::<Vec<_>>(), "{partition}: each once, in order");
+    }
+    let ends = (0..4).map(|number| (number, 1_500)).collect();
+    assert_eq!(committed(&bootstrap, "g", 4), ends);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handler_of_three_poll_intervals_costs_no_rebalance() {
+    let cluster = mock(1);
+    let bootstrap = cluster.bootstrap_servers();
+    produce(&bootstrap, numbered(1, 3));
+    let turns = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&turns);
+    let run = quick(&bootstrap, "1")
+        .exit_at_end(true)
+        .on_event(move |event| match event {
+            ConsumerEvent::Assigned { .. } => told.lock().unwrap().push("assigned"),
+            ConsumerEvent::Revoked { .. } => told.lock().unwrap().push("revoked"),
+            ConsumerEvent::Lost { .. } => told.lock().unwrap().push("lost"),
+            ConsumerEvent::Closing => told.lock().unwrap().push("closing"),
+            _ => {}
+        })
+        .run(
+            |message: Message, _: Context| async move {
+                if value(&message) == 1 {
+                    tokio::time::sleep(Duration::from_secs(12)).await;
+                }
+                Ok::<(), Failure>(())
+            },
+            CancellationToken::new(),
+        );
+    let report = within(60, "three messages", run).await.unwrap();
+    assert_eq!((report.handled, report.ended), (3, Ended::AtEnd));
+    assert_eq!(*turns.lock().unwrap(), ["assigned", "closing"]);
+    assert_eq!(committed(&bootstrap, "g", 1), BTreeMap::from([(0, 3)]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_acknowledgement_after_the_partition_was_let_go_settles_nothing() {
+    let cluster = mock(2);
+    let bootstrap = cluster.bootstrap_servers();
+    // Both partitions begin with a message that takes its time with the first instance.
+    produce(&bootstrap, numbered(2, 2));
+    let (begun, release) = (Arc::new(AtomicU64::new(0)), CancellationToken::new());
+    let mut builder = quick(&bootstrap, "1");
+    builder.config_mut().drain_deadline = Some(Duration::from_millis(300));
+    let too_late = Arc::new(AtomicU64::new(0));
+    let (count, late, gate) = (Arc::clone(&begun), Arc::clone(&too_late), release.clone());
+    let stop_first = CancellationToken::new();
+    let first = tokio::spawn(
+        builder
+            .on_event(move |event| {
+                if matches!(event, ConsumerEvent::HandledTooLate { .. }) {
+                    late.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+            .run(
+                move |_: Message, _: Context| {
+                    count.fetch_add(1, Ordering::Relaxed);
+                    let gate = gate.clone();
+                    async move {
+                        gate.cancelled().await;
+                        Ok::<(), Failure>(())
+                    }
+                },
+                stop_first.clone(),
+            ),
+    );
+    until("both are begun", || begun.load(Ordering::Relaxed) == 2).await;
+    let seen = Arc::new(Seen::default());
+    let (notes, stop_second) = (Arc::clone(&seen), CancellationToken::new());
+    let second = tokio::spawn(quick(&bootstrap, "2").run(
+        move |message: Message, _: Context| {
+            notes.note(&message);
+            std::future::ready(Ok::<(), Failure>(()))
+        },
+        stop_second.clone(),
+    ));
+    until("the second has one of them", || seen.count() == 1).await;
+    until("and committed it", || committed(&bootstrap, "g", 2).values().any(|at| *at == 1)).await;
+    release.cancel();
+    until("the first's comes late", || too_late.load(Ordering::Relaxed) == 1).await;
+    stop_first.cancel();
+    let first = within(30, "the first ends", first).await.unwrap().unwrap();
+    assert_eq!((first.handled, first.handled_too_late), (1, 1));
+    assert_eq!(first.committed.len(), 1, "only what it kept");
+    stop_second.cancel();
+    within(30, "the second ends", second).await.unwrap().unwrap();
+    assert_eq!(committed(&bootstrap, "g", 2), BTreeMap::from([(0, 1), (1, 1)]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_lost_commits_nothing_and_is_delivered_again() {
+    use rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID as UNKNOWN;
+    let cluster = mock(1);
+    let bootstrap = cluster.bootstrap_servers();
+    produce(&bootstrap, numbered(1, 10));
+    let mut builder = quick(&bootstrap, "1");
+    builder.config_mut().commit_interval = Duration::from_secs(60);
+    let (lost, seen) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Seen::default()));
+    let (told, notes, shutdown) = (Arc::clone(&lost), Arc::clone(&seen), CancellationToken::new());
+    let ask = bootstrap.clone();
+    let run = tokio::spawn(
+        builder
+            .on_event(move |event| {
+                if let ConsumerEvent::Lost { partitions, owned } = event {
+                    let stored = committed(&ask, "g", 1);
+                    told.lock().unwrap().push((partitions.clone(), owned.clone(), stored));
+                }
+            })
+            .run(
+                move |message: Message, _: Context| {
+                    notes.note(&message);
+                    std::future::ready(Ok::<(), Failure>(()))
+                },
+                shutdown.clone(),
+            ),
+    );
+    until("ten are handled", || seen.count() == 10).await;
+    cluster.request_errors(rdkafka::types::RDKafkaApiKey::Heartbeat, &[UNKNOWN]);
+    until("they come again", || seen.count() == 20).await;
+    shutdown.cancel();
+    let report = within(30, "the end", run).await.unwrap().unwrap();
+    assert_eq!(*lost.lock().unwrap(), [(vec![at(0)], vec![], BTreeMap::new())]);
+    assert_eq!(report.handled, 20);
+    assert_eq!(committed(&bootstrap, "g", 1), BTreeMap::from([(0, 10)]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn closing_does_not_wait_longer_than_its_deadline_for_a_handler() {
+    let cluster = mock(1);
+    let bootstrap = cluster.bootstrap_servers();
+    produce(&bootstrap, numbered(1, 10));
+    let shutdown = CancellationToken::new();
+    let stop = shutdown.clone();
+    let handler = move |message: Message, _: Context| {
+        let stop = stop.clone();
+        async move {
+            if value(&message) == 4 {
+                stop.cancel();
+                std::future::pending::<()>().await;
+            }
+            Ok::<(), Failure>(())
+        }
+    };
+    let run = quick(&bootstrap, "1").shutdown_deadline(Duration::from_secs(3));
+    let told = shutdown.clone();
+    let (report, took) = tokio::join!(run.run(handler, shutdown), async {
+        told.cancelled().await;
+        Instant::now()
+    });
+    let (report, took) = (report.unwrap(), took.elapsed());
+    assert!(took < Duration::from_secs(4), "{took:?}");
+    assert_eq!((report.handled, report.outstanding), (4, 1));
+    assert_eq!(report.closed, Closed::Clean);
+    assert_eq!(committed(&bootstrap, "g", 1), BTreeMap::from([(0, 4)]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dropped_run_commits_what_was_handled_and_leaves() {
+    let cluster = mock(1);
+    let bootstrap = cluster.bootstrap_servers();
+    produce(&bootstrap, numbered(1, 10));
+    let seen = Arc::new(Seen::default());
+    let notes = Arc::clone(&seen);
+    let mut builder = quick(&bootstrap, "1");
+    builder.config_mut().commit_interval = Duration::from_secs(60);
+    let run = tokio::spawn(builder.run(
+        move |message: Message, _: Context| {
+            let wait = value(&message) == 7;
+            notes.note(&message);
+            async move {
+                if wait {
+                    std::future::pending::<()>().await;
+                }
+                Ok::<(), Failure>(())
+            }
+        },
+        CancellationToken::new(),
+    ));
+    until("the eighth is begun", || seen.count() == 8).await;
+    run.abort();
+    let stored = || committed(&bootstrap, "g", 1) == BTreeMap::from([(0, 7)]);
+    until("seven are committed", stored).await;
+    // It has left: the next member has the partition at once, not after the session timeout.
+    let run = quick(&bootstrap, "2").exit_at_end(true);
+    let ignore = |_: Message, _: Context| std::future::ready(Ok::<(), Failure>(()));
+    let report = within(30, "the rest", run.run(ignore, CancellationToken::new())).await.unwrap();
+    assert_eq!(report.handled, 3);
+}
+
+/// Opens and closes members of one group, so that each close falls into a rebalance of another.
+async fn closes(count: u64) {
+    let cluster = mock(6);
+    let bootstrap = cluster.bootstrap_servers();
+    produce(&bootstrap, numbered(6, 600));
+    let member = |number: u64| {
+        let shutdown = CancellationToken::new();
+        // From "not even joined" to "in the middle of the next rebalance".
+        let life = Duration::from_millis(number * 37 % 900);
+        let run = quick(&bootstrap, &number.to_string()).run(
+            |_: Message, _: Context| async {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                Ok::<(), Failure>(())
+            },
+            shutdown.clone(),
+        );
+        async move {
+            let run = tokio::spawn(run);
+            tokio::time::sleep(life).await;
+            shutdown.cancel();
+            let report = within(40, "a close", run).await.unwrap().unwrap();
+            assert_eq!(report.closed, Closed::Clean, "number {number}");
+        }
+    };
+    // Ten at a time: no more threads than a small machine bears.
+    let slots = Arc::new(tokio::sync::Semaphore::new(10));
+    let mut all = tokio::task::JoinSet::new();
+    for number in 0..count {
+        let slot = Arc::clone(&slots).acquire_owned().await.unwrap();
+        let member = member(number);
+        all.spawn(async move {
+            member.await;
+            drop(slot);
+        });
+    }
+    while let Some(ended) = all.join_next().await {
+        ended.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thirty_closes_in_the_midst_of_rebalances_hang_not_once() {
+    closes(30).await;
+}
+
+/// Minutes long: `cargo test -p kurier -- --ignored five_hundred`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes minutes; the thirty above are its short form"]
+async fn five_hundred_closes_in_the_midst_of_rebalances_hang_not_once() {
+    closes(500).await;
+}

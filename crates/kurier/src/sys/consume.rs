@@ -1,0 +1,318 @@
+//! One partition's own queue, read by the batch; a commit that is asked for now and answered later.
+//!
+//! It decides nothing. rdkafka's partition queue gives one message per call, and drops the offset of an
+//! end-of-partition event; librdkafka's batch call has both.
+
+use std::ffi::c_void;
+use std::fmt;
+use std::ptr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use rdkafka::bindings as rd;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::types::{RDKafka, RDKafkaMessage};
+
+use super::{CommitFailure, CommitOutcome, Queue, commit_list, error_code, outcomes, text};
+use crate::decode::Record;
+use crate::message::Headers;
+use crate::{Offset, TopicPartition};
+
+/// Called, from librdkafka's threads, when a queue is no longer empty. It must be quick.
+pub(crate) type Wake = Arc<dyn Fn() + Send + Sync>;
+
+/// Messages of at most this size share one allocation with their neighbours.
+const SHARED_BYTES_MAX: usize = 8 * 1024;
+/// The size of such an allocation.
+const SHARED_BYTES: usize = 64 * 1024;
+/// Messages taken from librdkafka by one call.
+const TAKEN_MAX: usize = 128;
+
+/// A queue that rings when it gets its first event.
+struct BellQueue {
+    // Before `wake`, which librdkafka calls until the queue is silenced in `drop`.
+    queue: Queue,
+    wake: Box<Wake>,
+}
+
+impl BellQueue {
+    fn new(queue: Queue, wake: Wake) -> Self {
+        unsafe extern "C" fn ring(_: *mut RDKafka, wake: *mut c_void) {
+            // SAFETY: `wake` is the box below, which lives until the callback is disabled.
+            unsafe { (*wake.cast::<Wake>())() }
+        }
+        let wake = Box::new(wake);
+        let opaque = ptr::from_ref::<Wake>(&wake).cast_mut().cast::<c_void>();
+        // SAFETY: the queue is alive; the opaque stays where it is until `drop` has disabled the call.
+        unsafe { rd::rd_kafka_queue_cb_event_enable(queue.0.as_ptr(), Some(ring), opaque) }
+        Self { queue, wake }
+    }
+}
+
+impl Drop for BellQueue {
+    fn drop(&mut self) {
+        // SAFETY: the queue is alive. librdkafka calls back under the queue's lock, which this call
+        // takes: afterwards no call is under way.
+        unsafe { rd::rd_kafka_queue_cb_event_enable(self.queue.0.as_ptr(), None, ptr::null_mut()) }
+    }
+}
+
+impl fmt::Debug for BellQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BellQueue").field("wakes", &Arc::strong_count(&self.wake)).finish()
+    }
+}
+
+/// What one look into a partition's queue gave, beside its records.
+#[derive(Debug, Default)]
+pub(crate) struct Looked {
+    /// Messages and other events taken.
+    pub(crate) taken: usize,
+    /// Of those, messages.
+    pub(crate) messages: usize,
+    /// Bytes of their keys, values and headers.
+    pub(crate) bytes: usize,
+    /// The largest of them.
+    pub(crate) largest: usize,
+    /// Reading has reached the partition's end, which was here.
+    pub(crate) end: Option<Offset>,
+    /// The last error reading met; librdkafka goes on trying.
+    pub(crate) error: Option<(RDKafkaErrorCode, String)>,
+}
+
+/// One partition's messages, in a queue of their own.
+pub(crate) struct PartitionFeed<C: ConsumerContext + 'static> {
+    // Before `client`: the queue must be gone when the client goes.
+    queue: BellQueue,
+    partition: TopicPartition,
+    arena: BytesMut,
+    client: Arc<BaseConsumer<C>>,
+}
+
+impl<C: ConsumerContext + 'static> PartitionFeed<C> {
+    /// Splits the queue of `partition` off the client's. To be called before the partition is assigned:
+    /// nothing then arrives on the main queue (tried).
+    pub(crate) fn split(
+        client: &Arc<BaseConsumer<C>>,
+        partition: TopicPartition,
+        wake: Wake,
+    ) -> Option<Self> {
+        let topic = std::ffi::CString::new(&*partition.topic).ok()?;
+        // SAFETY: the client is alive; the call gives a new reference, or null for an unknown handle.
+        let queue = unsafe {
+            let handle = client.client().native_ptr();
+            rd::rd_kafka_queue_get_partition(handle, topic.as_ptr(), partition.partition.0)
+        };
+        let queue = Queue(std::ptr::NonNull::new(queue)?);
+        // SAFETY: the queue is alive; null ends its forwarding.
+        unsafe { rd::rd_kafka_queue_forward(queue.0.as_ptr(), ptr::null_mut()) }
+        let queue = BellQueue::new(queue, wake);
+        Some(Self { queue, partition, arena: BytesMut::new(), client: Arc::clone(client) })
+    }
+
+    /// Takes at most `limit` messages that are there already; never waits.
+    pub(crate) fn take(&mut self, limit: usize, records: &mut Vec<Record>) -> Looked {
+        let mut slots = [ptr::null_mut::<RDKafkaMessage>(); TAKEN_MAX];
+        let limit = limit.min(TAKEN_MAX);
+        let queue = self.queue.queue.0.as_ptr();
+        // SAFETY: the queue is alive and `slots` has room for `limit` pointers.
+        let taken =
+            unsafe { rd::rd_kafka_consume_batch_queue(queue, 0, slots.as_mut_ptr(), limit) };
+        let taken = usize::try_from(taken).unwrap_or(0);
+        let mut looked = Looked { taken, ..Looked::default() };
+        for message in &slots[..taken] {
+            // SAFETY: librdkafka gave us this message; it is read, then destroyed once.
+            unsafe {
+                self.read(*message, records, &mut looked);
+                rd::rd_kafka_message_destroy(*message);
+            }
+        }
+        looked
+    }
+
+    /// # Safety
+    /// `message` is alive.
+    unsafe fn read(
+        &mut self,
+        message: *mut RDKafkaMessage,
+        records: &mut Vec<Record>,
+        looked: &mut Looked,
+    ) {
+        // SAFETY: the caller's.
+        let fields = unsafe { &*message };
+        match error_code(fields.err) {
+            None => {
+                // SAFETY: the caller's; the message is a record, as it has no error.
+                let (record, size) = unsafe { self.record(message) };
+                looked.messages += 1;
+                looked.bytes += size;
+                looked.largest = looked.largest.max(size);
+                records.push(record);
+            }
+            Some(RDKafkaErrorCode::PartitionEOF) => {
+                looked.end = looked.end.max(Some(Offset(fields.offset)));
+            }
+            // SAFETY: the caller's; an error's text lives as long as its message.
+            Some(code) => unsafe {
+                looked.error = Some((code, text(rd::rd_kafka_message_errstr(message))));
+            },
+        }
+    }
+
+    /// # Safety
+    /// `message` is alive and a record.
+    unsafe fn record(&mut self, message: *mut RDKafkaMessage) -> (Record, usize) {
+        let mut kind = rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+        // SAFETY: the caller's; keys and payloads are `len` bytes that live as long as the message.
+        let (fields, key, value, millis, headers) = unsafe {
+            let fields = &*message;
+            (
+                fields,
+                bytes_at(fields.key, fields.key_len),
+                bytes_at(fields.payload, fields.len),
+                rd::rd_kafka_message_timestamp(message, &mut kind),
+                headers(message),
+            )
+        };
+        let (key_len, value_len) = (key.map_or(0, <[u8]>::len), value.map_or(0, <[u8]>::len));
+        let header_len: usize = headers
+            .iter()
+            .map(|header| header.name.len() + header.value.as_ref().map_or(0, Bytes::len))
+            .sum();
+        let (key, value) = self.copied(key, value);
+        let record = Record {
+            partition: self.partition.clone(),
+            offset: Offset(fields.offset),
+            timestamp: (0 <= millis)
+                .then(|| jiff::Timestamp::from_millisecond(millis).ok())
+                .flatten(),
+            key,
+            headers,
+            value,
+        };
+        (record, key_len + value_len + header_len)
+    }
+
+    /// Both in one piece of memory, which small messages share with their neighbours.
+    fn copied(
+        &mut self,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+    ) -> (Option<Bytes>, Option<Bytes>) {
+        let key_len = key.map_or(0, <[u8]>::len);
+        let size = key_len + value.map_or(0, <[u8]>::len);
+        let mut own;
+        let arena = if SHARED_BYTES_MAX < size {
+            own = BytesMut::with_capacity(size);
+            &mut own
+        } else {
+            if self.arena.capacity() < size {
+                self.arena = BytesMut::with_capacity(SHARED_BYTES);
+            }
+            &mut self.arena
+        };
+        arena.extend_from_slice(key.unwrap_or_default());
+        arena.extend_from_slice(value.unwrap_or_default());
+        let mut whole = arena.split().freeze();
+        let key = key.map(|_| whole.split_to(key_len));
+        (key, value.map(|_| whole))
+    }
+}
+
+impl<C: ConsumerContext + 'static> fmt::Debug for PartitionFeed<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PartitionFeed")
+            .field("partition", &self.partition)
+            .field("client", &Arc::strong_count(&self.client))
+            .finish_non_exhaustive()
+    }
+}
+
+/// # Safety
+/// `start` is null, or points at `len` bytes that live during `'a`.
+unsafe fn bytes_at<'a>(start: *const c_void, len: usize) -> Option<&'a [u8]> {
+    // SAFETY: the caller's.
+    (!start.is_null()).then(|| unsafe { std::slice::from_raw_parts(start.cast::<u8>(), len) })
+}
+
+/// # Safety
+/// `message` is alive.
+unsafe fn headers(message: *const RDKafkaMessage) -> Headers {
+    let mut all = Headers::new();
+    let mut list = ptr::null_mut();
+    // SAFETY: the caller's; the list, its names and its values live as long as the message.
+    unsafe {
+        if error_code(rd::rd_kafka_message_headers(message, &mut list)).is_some() {
+            return all;
+        }
+        let (mut name, mut value, mut size) = (ptr::null(), ptr::null(), 0);
+        for index in 0.. {
+            let found = rd::rd_kafka_header_get_all(list, index, &mut name, &mut value, &mut size);
+            if error_code(found).is_some() {
+                break;
+            }
+            all.push(text(name), bytes_at(value, size).map(Bytes::copy_from_slice));
+        }
+    }
+    all
+}
+
+/// A commit that was asked for and is not answered yet.
+#[derive(Debug)]
+pub(crate) struct PendingCommit {
+    queue: BellQueue,
+    offsets: Vec<(TopicPartition, Offset)>,
+    until: Instant,
+    refused: Option<CommitFailure>,
+}
+
+impl PendingCommit {
+    /// Asks the group to store `offsets` (the next ones to read), and gives it until `until` to answer.
+    /// `wake` is called when the answer is there.
+    pub(crate) fn ask<C: ConsumerContext>(
+        client: &BaseConsumer<C>,
+        offsets: Vec<(TopicPartition, Offset)>,
+        until: Instant,
+        wake: Wake,
+    ) -> Self {
+        // SAFETY: the client is alive; the call gives a new queue.
+        let queue = Queue::new(unsafe { rd::rd_kafka_queue_new(client.client().native_ptr()) });
+        let queue = BellQueue::new(queue, wake);
+        let refused = match commit_list(&offsets) {
+            Err(failure) => Some(failure),
+            // SAFETY: client, list and queue are alive; the list is copied. The queue is counted: the
+            // answer to a commit that nobody waits for any more is freed with it.
+            Ok(list) => error_code(unsafe {
+                rd::rd_kafka_commit_queue(
+                    client.client().native_ptr(),
+                    list.ptr(),
+                    queue.queue.0.as_ptr(),
+                    None,
+                    ptr::null_mut(),
+                )
+            })
+            .map(CommitFailure::Refused),
+        };
+        Self { queue, offsets, until, refused }
+    }
+
+    /// One outcome for each offset, in their order, once there is an answer or time is up. Never waits.
+    pub(crate) fn answer(&self, now: Instant) -> Option<Vec<CommitOutcome>> {
+        if let Some(refused) = self.refused {
+            return Some(outcomes(&self.offsets, Err(refused)));
+        }
+        while let Some(event) = self.queue.queue.poll(Duration::ZERO) {
+            if event.kind() == rd::RD_KAFKA_EVENT_OFFSET_COMMIT {
+                return Some(outcomes(&self.offsets, Ok(event)));
+            }
+        }
+        (self.until <= now).then(|| outcomes(&self.offsets, Err(CommitFailure::TimedOut)))
+    }
+
+    /// The time by which there is an outcome.
+    pub(crate) fn until(&self) -> Instant {
+        self.until
+    }
+}
