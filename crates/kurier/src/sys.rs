@@ -11,6 +11,7 @@
 mod admin;
 mod answer;
 mod consume;
+mod metadata;
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char};
@@ -29,6 +30,7 @@ use rdkafka::{ClientContext, TopicPartitionList};
 pub(crate) use admin::{Admin, Answer, Came, Fault, Request};
 pub(crate) use answer::ByPartition;
 pub(crate) use consume::{Looked, PartitionFeed, PendingCommit, Wake};
+pub(crate) use metadata::{Metadata, Topics, metadata, was_reached};
 
 use crate::ids::{Offset, PartitionId, TopicPartition};
 

@@ -15,7 +15,7 @@ use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext}
 use tokio::sync::oneshot;
 
 use crate::config::native_config;
-use crate::sys::{self, Answer, Came, Fault, Request};
+use crate::sys::{self, Answer, Came, Fault, Metadata, Request, Topics};
 use crate::{ClientConfig, ConfigProblems};
 
 /// How long the thread waits at a time; it is woken when there is nothing to wait for.
@@ -102,16 +102,18 @@ impl Calls {
         }
     }
 
-    /// The names of all topics. librdkafka has no request for this that doesn't block.
-    pub(super) async fn topic_names(&self, timeout: Duration) -> Result<Vec<String>, Fault> {
+    /// What a broker that is up sees. librdkafka has no call for this that doesn't block.
+    pub(super) async fn metadata(
+        &self,
+        topics: Topics,
+        timeout: Duration,
+    ) -> Result<Metadata, Fault> {
         let native = Arc::clone(self.native());
-        let names = tokio::task::spawn_blocking(move || {
-            let metadata = native.admin.client().client().fetch_metadata(None, timeout)?;
-            Ok(metadata.topics().iter().map(|topic| topic.name().to_owned()).collect())
+        let asked = tokio::task::spawn_blocking(move || {
+            sys::metadata(native.admin.client().client(), &topics, timeout)
         });
-        names.await.unwrap_or(Err(KafkaError::Canceled)).map_err(|error| Fault {
-            code: error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail),
-            reason: "the list of topics did not come".to_owned(),
+        asked.await.unwrap_or_else(|error| {
+            Err(Fault { code: RDKafkaErrorCode::Fail, reason: error.to_string() })
         })
     }
 
@@ -123,8 +125,7 @@ impl Calls {
     /// Some when no broker can be reached as far as is known, with the reason if there is one.
     pub(super) fn trouble(&self) -> Option<Option<String>> {
         let native = self.native();
-        // A cluster id means that a broker has answered; zero: what is known already.
-        let ever = native.admin.client().client().fetch_cluster_id(Duration::ZERO).is_some();
+        let ever = sys::was_reached(native.admin.client().client());
         let state = native.listener().state();
         (state.all_down || !(state.ever || ever)).then(|| state.reason.clone())
     }

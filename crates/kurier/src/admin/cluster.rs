@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::Admin;
 use crate::ClientError;
-use crate::sys::Request;
+use crate::sys::Topics;
 
 /// A broker's number within its cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,8 +26,6 @@ pub struct Broker {
     pub host: String,
     /// The port it tells clients to connect to; 0 when it is not known.
     pub port: u16,
-    /// The rack it says it stands in.
-    pub rack: Option<String>,
 }
 
 impl Broker {
@@ -56,7 +54,7 @@ impl Admin {
     /// # Errors
     /// [`ClientError`], [`Unreachable`](ClientError::Unreachable) above all.
     pub async fn cluster_info(&self) -> Result<ClusterInfo, ClientError> {
-        self.question("describe the cluster", &Request::DescribeCluster, |answer| answer.cluster())
-            .await
+        let topics = Topics::None;
+        Ok(self.metadata(self.deadline(), "describe the cluster", &topics).await?.cluster)
     }
 }

@@ -22,7 +22,7 @@ pub use topics::{
     Watermarks,
 };
 
-use crate::sys::{Answer, Fault, Request};
+use crate::sys::{Answer, Fault, Metadata, Request, Topics};
 use crate::{ClientConfig, ClientError, ConfigProblems};
 use calls::Calls;
 
@@ -95,7 +95,19 @@ impl Admin {
         request: &Request<'_>,
         read: impl Fn(&Answer) -> Result<T, Fault>,
     ) -> Result<T, ClientError> {
-        self.until(self.deadline(), doing, request, read, ClientError::is_retriable).await
+        self.question_until(self.deadline(), doing, request, read).await
+    }
+
+    async fn question_until<T>(
+        &self,
+        deadline: Instant,
+        doing: &str,
+        request: &Request<'_>,
+        read: impl Fn(&Answer) -> Result<T, Fault>,
+    ) -> Result<T, ClientError> {
+        let read = &read;
+        let ask = |left| async move { read(&self.calls.ask(request, left).await?) };
+        self.until(deadline, doing, ask, ClientError::is_retriable).await
     }
 
     /// Asks for a change; again only where it was certainly not made.
@@ -105,8 +117,21 @@ impl Admin {
         request: &Request<'_>,
         read: impl Fn(&Answer) -> Result<(), Fault>,
     ) -> Result<(), ClientError> {
+        let read = &read;
+        let ask = |left| async move { read(&self.calls.ask(request, left).await?) };
         let again = |error: &ClientError| error.is_retriable() && !error.may_have_been_applied();
-        self.until(self.deadline(), doing, request, read, again).await
+        self.until(self.deadline(), doing, ask, again).await
+    }
+
+    /// What a broker sees of the cluster and of `topics`.
+    async fn metadata(
+        &self,
+        deadline: Instant,
+        doing: &str,
+        topics: &Topics,
+    ) -> Result<Metadata, ClientError> {
+        let ask = |left| self.calls.metadata(topics.clone(), left);
+        self.until(deadline, doing, ask, ClientError::is_retriable).await
     }
 
     /// The end of a call that starts now.
@@ -114,40 +139,36 @@ impl Admin {
         Instant::now() + self.timeout
     }
 
-    async fn until<T>(
+    async fn until<T, F: Future<Output = Result<T, Fault>>>(
         &self,
         deadline: Instant,
         doing: &str,
-        request: &Request<'_>,
-        read: impl Fn(&Answer) -> Result<T, Fault>,
+        ask: impl Fn(Duration) -> F,
         again: impl Fn(&ClientError) -> bool,
     ) -> Result<T, ClientError> {
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let answered = self.calls.ask(request, left).await.and_then(|answer| {
-                self.calls.reached();
-                read(&answer)
-            });
-            let error = match answered {
-                Ok(read) => return Ok(read),
+            let error = match ask(left(deadline)).await {
+                Ok(answered) => {
+                    self.calls.reached();
+                    return Ok(answered);
+                }
                 Err(fault) => self.error(doing, fault),
             };
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left <= PAUSE || !again(&error) {
+            if !again(&error) || !pause(deadline).await {
                 return Err(error);
             }
-            tokio::time::sleep(PAUSE).await;
         }
     }
 
     /// What a fault means: that no broker can be reached, or what it says.
     fn error(&self, doing: &str, fault: Fault) -> ClientError {
-        use RDKafkaErrorCode as C;
-        let no_answer = matches!(
-            fault.code,
-            C::OperationTimedOut | C::BrokerTransportFailure | C::AllBrokersDown | C::Resolve
-        );
-        match self.calls.trouble().filter(|_| no_answer) {
+        let trouble = if is_silence(fault.code) {
+            self.calls.trouble()
+        } else {
+            self.calls.reached();
+            None
+        };
+        match trouble {
             Some(trouble) => ClientError::Unreachable {
                 bootstrap: self.bootstrap.clone(),
                 waited: self.timeout,
@@ -156,6 +177,29 @@ impl Admin {
             None => ClientError::from_code(doing, fault.code, fault.reason),
         }
     }
+}
+
+/// True for librdkafka's own codes that tell of no answer.
+fn is_silence(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as C;
+    matches!(
+        code,
+        C::OperationTimedOut | C::BrokerTransportFailure | C::AllBrokersDown | C::Resolve
+    )
+}
+
+/// How long it is until `deadline`.
+fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
+}
+
+/// Waits a moment before the next question; false when there is no time for one.
+async fn pause(deadline: Instant) -> bool {
+    let time = PAUSE < left(deadline);
+    if time {
+        tokio::time::sleep(PAUSE).await;
+    }
+    time
 }
 
 impl fmt::Debug for Admin {

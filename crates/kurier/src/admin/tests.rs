@@ -37,7 +37,6 @@ const TEN: Duration = Duration::from_secs(10);
 #[tokio::test]
 async fn the_cluster_and_its_topics() {
     let mock = mock(3);
-    mock.broker_rack(2, "cellar").unwrap();
     let admin = connect(&mock.bootstrap_servers(), TEN);
 
     let cluster = admin.cluster_info().await.unwrap();
@@ -167,15 +166,18 @@ async fn a_cluster_that_dies_is_out_of_reach_and_one_that_returns_answers() {
 async fn impossible_requests_are_refused_before_they_are_sent() {
     let mock = mock(1);
     let admin = connect(&mock.bootstrap_servers(), Duration::from_secs(2));
-    for topic in [
-        NewTopic::new(""),
-        NewTopic::new("a\0b"),
-        NewTopic::new("t").partitions(0),
-        NewTopic::new("t").replication(0),
-        NewTopic::new("t").partitions(u32::MAX),
+    use RDKafkaErrorCode as C;
+    for (topic, expected) in [
+        (NewTopic::new(""), C::InvalidTopic),
+        (NewTopic::new("a\0b"), C::InvalidTopic),
+        (NewTopic::new("a b"), C::InvalidTopic),
+        (NewTopic::new("t").partitions(0), C::InvalidArgument),
+        (NewTopic::new("t").replication(0), C::InvalidArgument),
+        (NewTopic::new("t").partitions(u32::MAX), C::InvalidArgument),
+        (NewTopic::new("t").config("retention.ms", "a\0b"), C::InvalidArgument),
     ] {
         let error = admin.create_topic(&topic).await.unwrap_err();
-        let refused = matches!(&error, ClientError::Kafka { code, .. } if *code == RDKafkaErrorCode::InvalidArgument);
+        let refused = matches!(&error, ClientError::Kafka { code, .. } if *code == expected);
         assert!(refused && !error.is_retriable(), "{topic:?}: {error:?}");
     }
     let error = admin.describe_group("a\0b").await.unwrap_err();

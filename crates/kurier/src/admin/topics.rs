@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use rdkafka::error::RDKafkaErrorCode;
 
-use super::{Admin, NodeId, PAUSE};
-use crate::sys::{ByPartition, Fault, Request};
+use super::{Admin, NodeId, is_silence, pause};
+use crate::config::check_topic_name;
+use crate::sys::{Answer, ByPartition, Fault, Request, Topics};
 use crate::{ClientError, Offset, PartitionId, TopicPartition};
 
 /// A topic to be created. What is not set is the broker's default.
@@ -153,10 +154,13 @@ impl Admin {
     /// `InvalidReplicationFactor` or `InvalidConfig` says what is wrong with the topic.
     pub async fn create_topic(&self, topic: &NewTopic) -> Result<(), ClientError> {
         let doing = format!("create topic {}", topic.name);
+        let refused = |code, reason| Err(ClientError::from_code(&*doing, code, reason));
+        if let Err(reason) = check_topic_name(&topic.name) {
+            return refused(RDKafkaErrorCode::InvalidTopic, reason);
+        }
         if topic.partitions == Some(0) || topic.replication == Some(0) {
             let reason = "a topic has at least one partition and one replica";
-            let code = RDKafkaErrorCode::InvalidArgument;
-            return Err(ClientError::from_code(doing, code, reason));
+            return refused(RDKafkaErrorCode::InvalidArgument, reason);
         }
         let partitions =
             topic.partitions.map_or(-1, |count| i32::try_from(count).unwrap_or(i32::MAX));
@@ -183,38 +187,16 @@ impl Admin {
     /// # Errors
     /// [`ClientError`].
     pub async fn list_topics(&self) -> Result<Vec<TopicDescription>, ClientError> {
-        let doing = "list topics";
-        let deadline = self.deadline();
-        let left = || deadline.saturating_duration_since(Instant::now());
-        let mut names = loop {
-            match self.calls.topic_names(left()).await {
-                Ok(names) => break names,
-                Err(fault) => {
-                    let error = self.error(doing, fault);
-                    if left() <= PAUSE || !error.is_retriable() {
-                        return Err(error);
-                    }
-                    tokio::time::sleep(PAUSE).await;
-                }
+        let found = self.metadata(self.deadline(), "list topics", &Topics::All).await?.topics;
+        let mut topics = Vec::with_capacity(found.len());
+        for (name, topic) in found {
+            match topic {
+                Ok(topic) => topics.push(topic),
+                // On its way out, as other brokers see it.
+                Err(fault) if is_unknown(fault.code) => {}
+                Err(fault) => return Err(self.error(&format!("describe topic {name}"), fault)),
             }
-        };
-        self.calls.reached();
-        if names.is_empty() {
-            return Ok(Vec::new());
         }
-        names.sort();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let request = Request::DescribeTopics(&names);
-        let read = |answer: &crate::sys::Answer| {
-            let described = answer.topics().into_iter().filter_map(|(_, topic)| match topic {
-                // Deleted since it was named.
-                Err(fault) if is_unknown(fault.code) => None,
-                topic => Some(topic),
-            });
-            described.collect::<Result<Vec<_>, Fault>>()
-        };
-        let again = ClientError::is_retriable;
-        let mut topics = self.until(deadline, doing, &request, read, again).await?;
         topics.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(topics)
     }
@@ -272,10 +254,9 @@ impl Admin {
                 _ => None,
             };
             let again = error.is_retriable() || code.is_some_and(is_unknown);
-            if !again || end.saturating_duration_since(Instant::now()) <= PAUSE {
+            if !again || !pause(end).await {
                 return Err(error);
             }
-            tokio::time::sleep(PAUSE).await;
         }
     }
 
@@ -336,15 +317,25 @@ impl Admin {
         let deadline = self.deadline();
         loop {
             let request = Request::Offsets(&asked);
-            let again = ClientError::is_retriable;
-            let found =
-                self.until(deadline, doing, &request, |answer| Ok(answer.offsets()), again).await?;
+            let read = |answer: &Answer| {
+                let offsets = answer.offsets();
+                let silent = |(_, offset): &(_, Result<_, RDKafkaErrorCode>)| {
+                    offset.as_ref().err().copied().filter(|&code| is_silence(code))
+                };
+                // Silence about all of them is no answer.
+                match offsets.first().and_then(silent) {
+                    Some(code) if offsets.iter().all(|offset| silent(offset).is_some()) => {
+                        Err(Fault { code, reason: code.to_string() })
+                    }
+                    _ => Ok(offsets),
+                }
+            };
+            let found = self.question_until(deadline, doing, &request, read).await?;
             let passes = |code| ClientError::from_code(doing, code, "").is_retriable();
             let waits = found.iter().any(|(_, offset)| offset.is_err_and(passes));
-            if !waits || deadline.saturating_duration_since(Instant::now()) <= PAUSE {
+            if !waits || !pause(deadline).await {
                 return Ok(found);
             }
-            tokio::time::sleep(PAUSE).await;
         }
     }
 
@@ -354,19 +345,18 @@ impl Admin {
         deadline: Instant,
     ) -> Result<TopicDescription, ClientError> {
         let doing = format!("describe topic {name}");
-        let names = [name];
-        let request = Request::DescribeTopics(&names);
-        let read = |answer: &crate::sys::Answer| {
-            answer.topics().pop().map_or_else(
-                || {
-                    let code = RDKafkaErrorCode::UnknownTopicOrPartition;
-                    Err(Fault { code, reason: "the answer does not name it".to_owned() })
-                },
-                |(_, topic)| topic,
-            )
+        let topics = Topics::One(name.to_owned());
+        let ask = |left| {
+            let asked = self.calls.metadata(topics.clone(), left);
+            async { asked.await?.topics.pop().map_or_else(|| Err(unknown()), |(_, topic)| topic) }
         };
-        self.until(deadline, &doing, &request, read, ClientError::is_retriable).await
+        self.until(deadline, &doing, ask, ClientError::is_retriable).await
     }
+}
+
+fn unknown() -> Fault {
+    let code = RDKafkaErrorCode::UnknownTopicOrPartition;
+    Fault { code, reason: code.to_string() }
 }
 
 /// Kafka's code and librdkafka's own.

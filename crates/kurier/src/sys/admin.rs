@@ -27,9 +27,7 @@ pub(crate) enum Request<'a> {
         configs: Vec<(&'a str, &'a str)>,
     },
     DeleteTopic(&'a str),
-    DescribeTopics(&'a [&'a str]),
     TopicConfigs(&'a str),
-    DescribeCluster,
     ListGroups,
     DescribeGroup(&'a str),
     /// All offsets the group has committed.
@@ -124,9 +122,7 @@ impl<C: ProducerContext> Admin<C> {
         let op = match request {
             Request::CreateTopic { .. } => Op::RD_KAFKA_ADMIN_OP_CREATETOPICS,
             Request::DeleteTopic(_) => Op::RD_KAFKA_ADMIN_OP_DELETETOPICS,
-            Request::DescribeTopics(_) => Op::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
             Request::TopicConfigs(_) => Op::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS,
-            Request::DescribeCluster => Op::RD_KAFKA_ADMIN_OP_DESCRIBECLUSTER,
             Request::ListGroups => Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPS,
             Request::DescribeGroup(_) => Op::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS,
             Request::GroupOffsets(_) => Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS,
@@ -138,15 +134,9 @@ impl<C: ProducerContext> Admin<C> {
                 self.create_topic(&options, name, (*partitions, *replication), configs)
             }
             Request::DeleteTopic(name) => self.delete_topic(&options, name),
-            Request::DescribeTopics(names) => self.describe_topics(&options, names),
             Request::TopicConfigs(name) => self.topic_configs(&options, name),
-            Request::DescribeCluster => {
-                // SAFETY: client, options and queue are alive; so in all calls below.
-                unsafe { rd::rd_kafka_DescribeCluster(self.handle(), options.0, self.queue()) };
-                Ok(())
-            }
             Request::ListGroups => {
-                // SAFETY: as above.
+                // SAFETY: client, options and queue are alive; so in all calls below.
                 unsafe { rd::rd_kafka_ListConsumerGroups(self.handle(), options.0, self.queue()) };
                 Ok(())
             }
@@ -193,7 +183,7 @@ impl<C: ProducerContext> Admin<C> {
         unsafe { rd::rd_kafka_queue_yield(self.queue()) }
     }
 
-    fn handle(&self) -> *mut rd::rd_kafka_t {
+    pub(super) fn handle(&self) -> *mut rd::rd_kafka_t {
         self.client.client().native_ptr()
     }
 
@@ -287,20 +277,6 @@ impl<C: ProducerContext> Admin<C> {
         Ok(())
     }
 
-    fn describe_topics(&self, options: &Options, names: &[&str]) -> Result<(), Fault> {
-        let names = names.iter().copied().map(c_string).collect::<Result<Vec<_>, Fault>>()?;
-        let mut names: Vec<_> = names.iter().map(|name| (name, name.as_ptr())).collect();
-        let mut pointers: Vec<_> = names.iter_mut().map(|(_, pointer)| *pointer).collect();
-        // SAFETY: as in `ask`; the names are copied into the collection, which is destroyed here.
-        unsafe {
-            let topics =
-                rd::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
-            let topics = Destroy(topics, rd::rd_kafka_TopicCollection_destroy);
-            rd::rd_kafka_DescribeTopics(self.handle(), topics.0, options.0, self.queue());
-        }
-        Ok(())
-    }
-
     fn topic_configs(&self, options: &Options, name: &str) -> Result<(), Fault> {
         let name = c_string(name)?;
         // SAFETY: as in `ask`; the resource is copied by the request and destroyed here.
@@ -371,7 +347,7 @@ impl Drop for Options {
 }
 
 /// Something of librdkafka's, not null, with the function that destroys it.
-struct Destroy<T>(*mut T, unsafe extern "C" fn(*mut T));
+pub(super) struct Destroy<T>(pub(super) *mut T, pub(super) unsafe extern "C" fn(*mut T));
 
 impl<T> Drop for Destroy<T> {
     fn drop(&mut self) {

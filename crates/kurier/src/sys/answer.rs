@@ -6,8 +6,8 @@ use rdkafka::error::RDKafkaErrorCode;
 use super::admin::{Answer, Fault};
 use super::{error_code, text};
 use crate::admin::{
-    Broker, ClusterInfo, ConfigEntry, ConfigSource, GroupDescription, GroupListing, GroupMember,
-    GroupState, NodeId, PartitionDescription, TopicDescription,
+    Broker, ConfigEntry, ConfigSource, GroupDescription, GroupListing, GroupMember, GroupState,
+    NodeId,
 };
 use crate::ids::{Offset, PartitionId, TopicPartition};
 
@@ -48,27 +48,6 @@ impl Answer {
         changed.pop().unwrap_or_else(|| Err(missing()))
     }
 
-    /// The topics that were asked for, each with its own error.
-    pub(crate) fn topics(&self) -> Vec<(String, Result<TopicDescription, Fault>)> {
-        let mut count = 0;
-        // SAFETY: see `topic_changed`.
-        unsafe {
-            let result = rd::rd_kafka_event_DescribeTopics_result(self.0.0.as_ptr());
-            if result.is_null() {
-                return Vec::new();
-            }
-            let topics = rd::rd_kafka_DescribeTopics_result_topics(result, &mut count);
-            all(topics, count, |topic| {
-                let name = text(rd::rd_kafka_TopicDescription_name(topic));
-                let described = match fault(rd::rd_kafka_TopicDescription_error(topic)) {
-                    Some(fault) => Err(fault),
-                    None => Ok(topic_description(name.clone(), topic)),
-                };
-                (name, described)
-            })
-        }
-    }
-
     /// The settings of the one topic that was asked for.
     pub(crate) fn configs(&self) -> Result<Vec<ConfigEntry>, Fault> {
         let mut count = 0;
@@ -90,26 +69,6 @@ impl Answer {
             })
         };
         resources.pop().unwrap_or_else(|| Err(missing()))
-    }
-
-    /// The cluster, as one broker sees it.
-    pub(crate) fn cluster(&self) -> Result<ClusterInfo, Fault> {
-        let mut count = 0;
-        // SAFETY: see `topic_changed`; the controller may be null.
-        unsafe {
-            let result = rd::rd_kafka_event_DescribeCluster_result(self.0.0.as_ptr());
-            if result.is_null() {
-                return Err(missing());
-            }
-            let controller = rd::rd_kafka_DescribeCluster_result_controller(result);
-            let nodes = rd::rd_kafka_DescribeCluster_result_nodes(result, &mut count);
-            let id = optional(text(rd::rd_kafka_DescribeCluster_result_cluster_id(result)));
-            let mut brokers = all(nodes, count, |node| broker(node));
-            brokers.sort_by_key(|broker| broker.id);
-            let controller =
-                (!controller.is_null()).then(|| NodeId(rd::rd_kafka_Node_id(controller)));
-            Ok(ClusterInfo { id, controller, brokers })
-        }
     }
 
     /// The groups that were found, and what was wrong where some could not be asked for.
@@ -202,37 +161,7 @@ unsafe fn all<T, R>(items: *mut *const T, count: usize, read: impl Fn(*const T) 
 }
 
 /// # Safety
-/// `topic` is alive, as are the pointers given to all functions below.
-unsafe fn topic_description(
-    name: String,
-    topic: *const rd::rd_kafka_TopicDescription_t,
-) -> TopicDescription {
-    let mut count = 0;
-    // SAFETY: the caller's.
-    let mut partitions = unsafe {
-        let partitions = rd::rd_kafka_TopicDescription_partitions(topic, &mut count);
-        all(partitions, count, |partition| {
-            let (mut replicas, mut in_sync) = (0, 0);
-            let leader = rd::rd_kafka_TopicPartitionInfo_leader(partition);
-            let all_replicas = rd::rd_kafka_TopicPartitionInfo_replicas(partition, &mut replicas);
-            let isr = rd::rd_kafka_TopicPartitionInfo_isr(partition, &mut in_sync);
-            let id = |node: *const rd::rd_kafka_Node_t| NodeId(rd::rd_kafka_Node_id(node));
-            PartitionDescription {
-                partition: PartitionId(rd::rd_kafka_TopicPartitionInfo_partition(partition)),
-                leader: (!leader.is_null()).then(|| id(leader)).filter(|NodeId(id)| 0 <= *id),
-                replicas: all(all_replicas, replicas, id),
-                isr: all(isr, in_sync, id),
-            }
-        })
-    };
-    partitions.sort_by_key(|partition| partition.partition);
-    // SAFETY: the caller's.
-    let internal = unsafe { rd::rd_kafka_TopicDescription_is_internal(topic) } != 0;
-    TopicDescription { name, internal, partitions }
-}
-
-/// # Safety
-/// See [`topic_description`].
+/// `entry` is alive, as are the pointers given to all functions below.
 unsafe fn config_entry(entry: *const rd::rd_kafka_ConfigEntry_t) -> ConfigEntry {
     use rd::rd_kafka_ConfigSource_t as Source;
     // SAFETY: the caller's; a value that is not shown is null.
@@ -255,21 +184,20 @@ unsafe fn config_entry(entry: *const rd::rd_kafka_ConfigEntry_t) -> ConfigEntry 
 }
 
 /// # Safety
-/// See [`topic_description`].
+/// See [`config_entry`].
 unsafe fn broker(node: *const rd::rd_kafka_Node_t) -> Broker {
-    // SAFETY: the caller's; host and rack may be null.
+    // SAFETY: the caller's; the host may be null.
     unsafe {
         Broker {
             id: NodeId(rd::rd_kafka_Node_id(node)),
             host: text(rd::rd_kafka_Node_host(node)),
             port: rd::rd_kafka_Node_port(node),
-            rack: optional(text(rd::rd_kafka_Node_rack(node))),
         }
     }
 }
 
 /// # Safety
-/// See [`topic_description`].
+/// See [`config_entry`].
 unsafe fn group_description(
     group: *const rd::rd_kafka_ConsumerGroupDescription_t,
 ) -> GroupDescription {
@@ -292,7 +220,7 @@ unsafe fn group_description(
 }
 
 /// # Safety
-/// See [`topic_description`].
+/// See [`config_entry`].
 unsafe fn member(member: *const rd::rd_kafka_MemberDescription_t) -> GroupMember {
     // SAFETY: the caller's; the instance id and the assignment may be null.
     unsafe {
