@@ -149,7 +149,7 @@ impl Admin {
     pub async fn describe_group(&self, group: &str) -> Result<GroupDescription, ClientError> {
         let doing = format!("describe group {group}");
         let read = |answer: &crate::sys::Answer| {
-            let mut described = answer.group()?;
+            let mut described = answer.group().map_err(coordinator_missing)?;
             if described.state == GroupState::Dead && described.members.is_empty() {
                 // How brokers answered before GROUP_ID_NOT_FOUND was given (DescribeGroups 6).
                 let code = RDKafkaErrorCode::GroupIdNotFound;
@@ -172,11 +172,14 @@ impl Admin {
     ) -> Result<BTreeMap<TopicPartition, Offset>, ClientError> {
         let doing = format!("read the offsets of group {group}");
         let read = |answer: &crate::sys::Answer| {
-            let offsets = answer.group_offsets()?.into_iter();
+            let offsets = answer.group_offsets().map_err(coordinator_missing)?.into_iter();
             offsets
                 .map(|(partition, offset)| match offset {
                     Ok(offset) => Ok((partition, offset)),
-                    Err(code) => Err(Fault { code, reason: format!("{partition}: {code}") }),
+                    Err(code) => {
+                        let reason = format!("{partition}: {}", Fault::of(code).reason);
+                        Err(Fault { code, reason })
+                    }
                 })
                 .collect::<Result<BTreeMap<_, _>, Fault>>()
         };
@@ -217,5 +220,16 @@ impl Admin {
             }
         }
         Ok(GroupLag { group, rows: rows.into_values().collect() })
+    }
+}
+
+/// Says what was waited for: librdkafka only says that time is up.
+fn coordinator_missing(fault: Fault) -> Fault {
+    match fault.code {
+        RDKafkaErrorCode::OperationTimedOut => {
+            let reason = format!("waiting for the group's coordinator: {}", fault.reason);
+            Fault { reason, ..fault }
+        }
+        _ => fault,
     }
 }

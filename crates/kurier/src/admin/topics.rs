@@ -295,7 +295,7 @@ impl Admin {
             Ok(offset) => Ok((partition, Some(offset).filter(|offset| Offset(0) <= *offset))),
             Err(code) => {
                 let doing = format!("read the offsets of {partition}");
-                Err(ClientError::from_code(doing, code, code.to_string()))
+                Err(self.error(&doing, Fault::of(code)))
             }
         });
         found.collect()
@@ -325,7 +325,7 @@ impl Admin {
                 // Silence about all of them is no answer.
                 match offsets.first().and_then(silent) {
                     Some(code) if offsets.iter().all(|offset| silent(offset).is_some()) => {
-                        Err(Fault { code, reason: code.to_string() })
+                        Err(Fault::of(code))
                     }
                     _ => Ok(offsets),
                 }
@@ -355,8 +355,7 @@ impl Admin {
 }
 
 fn unknown() -> Fault {
-    let code = RDKafkaErrorCode::UnknownTopicOrPartition;
-    Fault { code, reason: code.to_string() }
+    Fault::of(RDKafkaErrorCode::UnknownTopicOrPartition)
 }
 
 /// Kafka's code and librdkafka's own.

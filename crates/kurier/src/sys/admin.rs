@@ -44,6 +44,13 @@ pub(crate) struct Fault {
 }
 
 impl Fault {
+    /// With the text librdkafka has for the code: "Broker: Unknown topic or partition".
+    pub(crate) fn of(code: RDKafkaErrorCode) -> Self {
+        let (text, name) = (code.to_string(), format!("{code:?} ("));
+        let reason = text.strip_prefix(&name).and_then(|text| text.strip_suffix(')'));
+        Self { code, reason: reason.unwrap_or(&text).to_owned() }
+    }
+
     fn invalid(reason: impl Into<String>) -> Self {
         Self { code: RDKafkaErrorCode::InvalidArgument, reason: reason.into() }
     }

@@ -55,7 +55,7 @@ pub(crate) fn metadata<C: ClientContext>(
         let mut metadata = ptr::null();
         let asked = rd::rd_kafka_metadata(client.native_ptr(), all, only, &mut metadata, millis);
         if let Some(code) = error_code(asked) {
-            return Err(Fault { code, reason: code.to_string() });
+            return Err(Fault::of(code));
         }
         let metadata = Destroy(metadata.cast_mut(), destroy_metadata);
         let (cluster, topics) = (cluster(client, &*metadata.0), read_topics(&*metadata.0));
@@ -126,7 +126,7 @@ unsafe fn read_topics(
     let topics = unsafe { slice(metadata.topics, metadata.topic_cnt) }.iter().map(|topic| unsafe {
         let name = text(topic.topic);
         if let Some(code) = error_code(topic.err) {
-            return (name, Err(Fault { code, reason: code.to_string() }));
+            return (name, Err(Fault::of(code)));
         }
         let partitions = slice(topic.partitions, topic.partition_cnt).iter();
         let mut partitions: Vec<_> = partitions.map(|found| partition(found)).collect();
