@@ -82,6 +82,7 @@ impl ClientError {
                     | C::CoordinatorNotAvailable
                     | C::CoordinatorLoadInProgress
                     | C::NotCoordinator
+                    | C::NotController
                     | C::RebalanceInProgress
                     | C::NetworkException
             ),

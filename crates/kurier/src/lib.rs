@@ -17,6 +17,11 @@ mod message;
 mod producer;
 mod sys;
 
+pub use admin::{
+    Admin, Broker, ClusterInfo, ConfigEntry, ConfigSource, GroupDescription, GroupLag,
+    GroupListing, GroupMember, GroupState, LagRow, NewTopic, NodeId, OffsetAt,
+    PartitionDescription, TopicDescription, Watermarks,
+};
 pub use config::{
     Bounds, ClientConfig, ConfigProblem, ConfigProblems, ConsumerConfig, DeliveryProfile, OPTIONS,
     OptionSpec, ProducerConfig, REFUSED, Refusal, Scope, Side, StartFrom, Unit,

@@ -2,13 +2,16 @@
 //!
 //! Owns: delivery reports by the batch with their persistence status, the effective configuration of
 //! a live client, a commit with a deadline and an answer for each partition, and (`consume`) partition
-//! queues read by the batch. It decides nothing.
+//! queues read by the batch; admin requests (`admin`) and their answers (`answer`). It decides nothing.
 #![allow(
     unsafe_code,
     reason = "rdkafka's safe API has no call for these; each block says why it is sound"
 )]
 
+mod admin;
+mod answer;
 mod consume;
+mod metadata;
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char};
@@ -24,7 +27,10 @@ use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 use rdkafka::types::{RDKafkaMessage, RDKafkaRespErr};
 use rdkafka::{ClientContext, TopicPartitionList};
 
+pub(crate) use admin::{Admin, Answer, Came, Fault, Request};
+pub(crate) use answer::ByPartition;
 pub(crate) use consume::{Looked, PartitionFeed, PendingCommit, Wake};
+pub(crate) use metadata::{Metadata, Topics, metadata, was_reached};
 
 use crate::ids::{Offset, PartitionId, TopicPartition};
 

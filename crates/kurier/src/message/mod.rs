@@ -10,6 +10,8 @@ mod headers;
 mod json;
 mod json_str;
 mod survives;
+#[cfg(test)]
+mod tests;
 mod timestamp;
 
 use std::fmt;

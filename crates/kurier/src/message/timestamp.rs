@@ -1,5 +1,6 @@
 //! A moment as text: written so that Python 3.9's `datetime.fromisoformat` reads it, read from RFC 3339
-//! and from Python's `isoformat()`. Microseconds, years 0001 to 9999.
+//! and from Python's `isoformat()`. Microseconds, from the year 0001 to 9999-12-30T22:00:00Z (where
+//! jiff's range ends).
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -14,6 +15,9 @@ pub(super) const TEXT_BYTES: usize = "2026-11-23T21:59:58.123456+00:00".len();
 /// 0001-01-01T00:00:00Z, the first moment that RFC 3339 and Python can name, in microseconds.
 const FIRST_MICROSECOND: i128 = -62_135_596_800_000_000;
 
+/// RFC 3339 and Python have offsets below this only.
+const DAY_SECONDS: i32 = 24 * 60 * 60;
+
 /// The present moment in whole microseconds.
 pub(super) fn now() -> Timestamp {
     // A clock before the year 1 is no clock; the epoch says so to any reader.
@@ -22,16 +26,16 @@ pub(super) fn now() -> Timestamp {
 
 /// Cuts off what is below a microsecond (towards the past, as cutting the text would).
 pub(super) fn cut(timestamp: Timestamp) -> Result<Timestamp, MessageError> {
+    within_range(timestamp).map_err(|reason| bad(reason, timestamp.to_string()))
+}
+
+fn within_range(timestamp: Timestamp) -> Result<Timestamp, String> {
     let microsecond = timestamp.as_nanosecond().div_euclid(1000);
     if microsecond < FIRST_MICROSECOND {
-        return Err(bad("before the year 0001 in UTC", timestamp.to_string()));
+        return Err("before the year 0001 in UTC".to_owned());
     }
-    i64::try_from(microsecond)
-        .map_err(|error| error.to_string())
-        .and_then(|microsecond| {
-            Timestamp::from_microsecond(microsecond).map_err(|error| error.to_string())
-        })
-        .map_err(|reason| bad(reason, timestamp.to_string()))
+    // By nanoseconds: of the last second jiff holds, its microseconds reach only the beginning.
+    Timestamp::from_nanosecond(microsecond * 1000).map_err(|error| error.to_string())
 }
 
 /// The text of a moment that [`cut`] has passed: always six fractional digits and `+00:00`.
@@ -71,9 +75,12 @@ pub(super) fn parse(text: &str) -> Result<Timestamp, MessageError> {
         return Err(bad("a date without a time", text));
     };
     let offset = pieces.to_numeric_offset().unwrap_or(Offset::UTC);
+    if DAY_SECONDS <= offset.seconds().abs() {
+        return Err(bad("an offset of a day or more", text));
+    }
     let at = pieces.date().to_datetime(time);
     let timestamp = offset.to_timestamp(at).map_err(|error| bad(error.to_string(), text))?;
-    cut(timestamp)
+    within_range(timestamp).map_err(|reason| bad(reason, text))
 }
 
 fn bad(reason: impl Into<String>, found: impl AsRef<[u8]>) -> MessageError {

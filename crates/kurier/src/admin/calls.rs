@@ -1,0 +1,242 @@
+//! How calls wait: one thread takes the answers off librdkafka's queue and hands each to its caller.
+//!
+//! Owns that thread and the client. The client ends on that thread, never on one that must finish.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext};
+use tokio::sync::oneshot;
+
+use crate::config::native_config;
+use crate::sys::{self, Answer, Came, Fault, Metadata, Request, Topics};
+use crate::{ClientConfig, ConfigProblems};
+
+/// How long the thread waits at a time; it is woken when there is nothing to wait for.
+const WAIT: Duration = Duration::from_secs(1);
+
+/// How much longer than librdkafka's own timeout an answer is waited for.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// The client and those who wait for it.
+pub(super) struct Calls {
+    /// None once handed over to the thread.
+    native: Option<Arc<Native>>,
+    /// Takes the last reference, so that the client ends on the thread.
+    hand_over: mpsc::Sender<Arc<Native>>,
+    ended: oneshot::Receiver<()>,
+}
+
+struct Native {
+    admin: sys::Admin<Listener>,
+    waiting: Mutex<Waiting>,
+    stopping: AtomicBool,
+}
+
+#[derive(Default)]
+struct Waiting {
+    /// The ticket of the next request.
+    next: usize,
+    callers: BTreeMap<usize, oneshot::Sender<Answer>>,
+}
+
+impl Calls {
+    /// Makes the client, which connects by itself, and starts the thread.
+    pub(super) fn start(config: &ClientConfig) -> Result<Self, ConfigProblems> {
+        let properties = config.admin_properties()?;
+        let client: BaseProducer<Listener> = native_config(&properties)
+            .create_with_context(Listener::default())
+            .map_err(|error| ConfigProblems::from_kafka(&error, &properties))?;
+        let native = Arc::new(Native {
+            admin: sys::Admin::new(client),
+            waiting: Mutex::default(),
+            stopping: AtomicBool::new(false),
+        });
+        let (hand_over, handed_over) = mpsc::channel();
+        let (end, ended) = oneshot::channel();
+        let served = Arc::clone(&native);
+        thread::Builder::new()
+            .name("kurier-admin".to_owned())
+            .spawn(move || {
+                serve(&served);
+                drop(served);
+                // The other reference; a request that is still under way may hold a third for a while.
+                drop(handed_over.recv());
+                // Nobody needs to wait for the end.
+                let _ = end.send(());
+            })
+            .map_err(|error| {
+                let reason = format!("the admin client's thread can't be started: {error}");
+                ConfigProblems::from(crate::ConfigProblem::new("bootstrap", "", reason))
+            })?;
+        Ok(Self { native: Some(native), hand_over, ended })
+    }
+
+    /// Asks, and waits at most `timeout` (and a little) for the answer.
+    pub(super) async fn ask(
+        &self,
+        request: &Request<'_>,
+        timeout: Duration,
+    ) -> Result<Answer, Fault> {
+        let native = self.native();
+        let answer = {
+            let (caller, answer) = oneshot::channel();
+            let ticket = native.waiting().admit(caller);
+            native.admin.ask(ticket, request, timeout).inspect_err(|_| {
+                native.waiting().callers.remove(&ticket);
+            })?;
+            answer
+        };
+        match tokio::time::timeout(timeout.saturating_add(GRACE), answer).await {
+            Ok(Ok(answer)) => answer.fault().map_or(Ok(answer), Err),
+            Ok(Err(_)) | Err(_) => Err(Fault {
+                code: RDKafkaErrorCode::OperationTimedOut,
+                reason: "no answer came".to_owned(),
+            }),
+        }
+    }
+
+    /// What a broker that is up sees. librdkafka has no call for this that doesn't block.
+    pub(super) async fn metadata(
+        &self,
+        topics: Topics,
+        timeout: Duration,
+    ) -> Result<Metadata, Fault> {
+        let native = Arc::clone(self.native());
+        let asked = tokio::task::spawn_blocking(move || {
+            sys::metadata(native.admin.client().client(), &topics, timeout)
+        });
+        asked.await.unwrap_or_else(|error| {
+            Err(Fault { code: RDKafkaErrorCode::Fail, reason: error.to_string() })
+        })
+    }
+
+    /// Notes that the cluster has just answered.
+    pub(super) fn reached(&self) {
+        *self.native().listener().state() = Reached { ever: true, ..Reached::default() };
+    }
+
+    /// Some when no broker can be reached as far as is known, with the reason if there is one.
+    pub(super) fn trouble(&self) -> Option<Option<String>> {
+        let native = self.native();
+        let ever = sys::was_reached(native.admin.client().client());
+        let state = native.listener().state();
+        (state.all_down || !(state.ever || ever)).then(|| state.reason.clone())
+    }
+
+    /// Ends the client, and waits until that is done.
+    pub(super) async fn close(mut self) {
+        self.hand_over();
+        // The thread sends, or is gone: ended either way.
+        let _ = (&mut self.ended).await;
+    }
+
+    fn native(&self) -> &Arc<Native> {
+        self.native.as_ref().expect("handed over only by the last call")
+    }
+
+    fn hand_over(&mut self) {
+        let Some(native) = self.native.take() else { return };
+        native.stopping.store(true, Ordering::Release);
+        native.admin.wake();
+        // Refused only by a thread that is gone, and then this was the last reference.
+        let _ = self.hand_over.send(native);
+    }
+}
+
+impl Drop for Calls {
+    fn drop(&mut self) {
+        self.hand_over();
+    }
+}
+
+impl Native {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn listener(&self) -> &Listener {
+        self.admin.client().client().context()
+    }
+}
+
+impl Waiting {
+    fn admit(&mut self, caller: oneshot::Sender<Answer>) -> usize {
+        let ticket = self.next;
+        self.next = self.next.wrapping_add(1);
+        self.callers.insert(ticket, caller);
+        ticket
+    }
+}
+
+/// The thread's work: hands out answers until it is told to stop.
+fn serve(native: &Native) {
+    while !native.stopping.load(Ordering::Acquire) {
+        if let Came::Answer(ticket, answer) = native.admin.next(WAIT) {
+            let caller = native.waiting().callers.remove(&ticket);
+            // A caller that is gone needs no answer.
+            let _ = caller.map(|caller| caller.send(answer));
+        }
+    }
+}
+
+/// What is known of the cluster being there.
+#[derive(Debug, Default)]
+struct Reached {
+    ever: bool,
+    /// librdkafka has said so, and no answer came since.
+    all_down: bool,
+    /// What it last said about a connection.
+    reason: Option<String>,
+}
+
+/// Hears librdkafka's errors and logs.
+#[derive(Debug, Default)]
+struct Listener {
+    state: Mutex<Reached>,
+}
+
+impl Listener {
+    fn state(&self) -> MutexGuard<'_, Reached> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ClientContext for Listener {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        match level {
+            RDKafkaLogLevel::Emerg
+            | RDKafkaLogLevel::Alert
+            | RDKafkaLogLevel::Critical
+            | RDKafkaLogLevel::Error
+            | RDKafkaLogLevel::Warning => {
+                tracing::warn!(target: "kurier::admin", "{facility}: {line}")
+            }
+            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => {
+                tracing::debug!(target: "kurier::admin", "{facility}: {line}");
+            }
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(target: "kurier::admin", "{error}: {reason}");
+        let mut state = self.state();
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
+            state.all_down = true;
+        } else {
+            state.reason = Some(reason.to_owned());
+        }
+    }
+}
+
+impl ProducerContext for Listener {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
+}
