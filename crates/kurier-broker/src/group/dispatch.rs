@@ -84,7 +84,7 @@ impl GroupCoordinator {
                 })
             }
             GroupRequest::OffsetCommit(request, _) => {
-                self.commit(event, request, effects).map(|it| Some(it))
+                self.commit(event, request, effects).map(Some)
             }
             GroupRequest::OffsetFetch(request, version) => {
                 self.fetch(event, request, *version).map(Some)

@@ -133,9 +133,8 @@ impl Group {
     ) -> Result<(), ResponseError> {
         let request = joining.request;
         let id_known = request.member_id == id;
-        let until = turn.now + turn.settings.new_member_join_timeout;
         let instance = request.group_instance_id.as_ref().map(own_text);
-        let mut member = Member::new(id, instance, joining.profile(), until);
+        let mut member = Member::new(id, instance, joining.profile(), turn.now);
         member.id_known = id_known;
         let full = self.members.len() >= turn.settings.group_members_max;
         if full || !turn.fits(0, member.weight()) {

@@ -161,11 +161,12 @@ pub(super) struct Member {
 }
 
 impl Member {
+    /// A member of which nothing is awaited yet; its session begins with what it does next.
     pub(super) fn new(
         id: StrBytes,
         instance: Option<StrBytes>,
         profile: Profile,
-        until: Instant,
+        now: Instant,
     ) -> Self {
         Self {
             id,
@@ -177,7 +178,7 @@ impl Member {
             sync_owed: false,
             new: true,
             id_known: false,
-            until,
+            until: now,
         }
     }
 
@@ -228,7 +229,9 @@ impl Member {
     pub(super) fn dismiss(&mut self, turn: &mut Turn<'_>, error: ResponseError) {
         match self.waiting.take() {
             Some(Waiting::Join { ticket, version }) => {
-                let response = join_error(self.id.clone(), version, error);
+                // An id that an error was the first to tell would be used by nobody.
+                let id = if self.id_known { self.id.clone() } else { StrBytes::new() };
+                let response = join_error(id, version, error);
                 turn.reply(ticket, GroupResponse::Join(response));
             }
             Some(Waiting::Sync { ticket }) => {
@@ -239,11 +242,13 @@ impl Member {
         }
     }
 
-    /// Lets a join wait for the next generation. An earlier request of the same member that still
+    /// Lets a join wait for the next generation; for how long is limited only for new members, see
+    /// [`session_ends`](Self::session_ends). An earlier request of the same member that still
     /// waits came over a connection that its client gave up.
     pub(super) fn await_join(&mut self, turn: &mut Turn<'_>, ticket: Ticket, version: i16) {
         self.dismiss(turn, ResponseError::RebalanceInProgress);
         self.joined = true;
+        self.until = turn.now + turn.settings.new_member_join_timeout;
         self.waiting = Some(Waiting::Join { ticket, version });
     }
 }
