@@ -3,7 +3,7 @@
 //!
 //! What happens inside a group is in the files named after the requests.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::delete_groups_response::DeletableGroupResult;
@@ -15,6 +15,7 @@ use kafka_protocol::messages::{
 
 use super::api::{ClientInfo, Effect, GroupRequest, GroupResponse, Surroundings, Ticket};
 use super::join::Joining;
+use super::member::session_timeout;
 use super::state::Group;
 use super::{GroupCoordinator, commit, describe, fetch, refuse};
 
@@ -132,9 +133,8 @@ impl GroupCoordinator {
         effects: &mut Vec<Effect>,
     ) -> Result<Option<GroupResponse>, ResponseError> {
         event.serves_members_of(&request.group_id)?;
-        let session = u64::try_from(request.session_timeout_ms).map(Duration::from_millis);
         let allowed = self.settings.session_timeout_min..=self.settings.session_timeout_max;
-        if !session.is_ok_and(|session| allowed.contains(&session)) {
+        if !session_timeout(request).is_some_and(|session| allowed.contains(&session)) {
             return Err(ResponseError::InvalidSessionTimeout);
         }
         if request.member_id.is_empty() && !self.ensure(event.now, &request.group_id) {

@@ -2,14 +2,12 @@
 //!
 //! When a rebalance ends is decided in `rebalance.rs`.
 
-use std::time::Duration;
-
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::JoinGroupRequest;
 use kafka_protocol::protocol::StrBytes;
 
 use super::api::{ClientInfo, GroupResponse, Ticket};
-use super::member::{Member, Pending, Profile, own_text};
+use super::member::{Member, Pending, Profile, own_text, session_timeout};
 use super::refuse::join_error;
 use super::state::{Group, Phase};
 use super::turn::Turn;
@@ -34,10 +32,6 @@ pub(super) struct Joining<'a> {
 impl Joining<'_> {
     fn profile(&self) -> Profile {
         Profile::of(self.client, self.request)
-    }
-
-    fn session(&self) -> Duration {
-        Duration::from_millis(u64::try_from(self.request.session_timeout_ms).unwrap_or(0))
     }
 
     fn refuse(&self, turn: &mut Turn<'_>, error: ResponseError) {
@@ -98,7 +92,7 @@ impl Group {
     ) -> Result<(), ResponseError> {
         let max = turn.settings.group_members_max;
         let id = turn.ids.next(&joining.client.client_id);
-        let session = joining.session();
+        let session = session_timeout(joining.request).unwrap_or_default();
         let pending = Pending { id: id.clone(), session, until: turn.now + session };
         let full = self.members.len() >= max || self.pending.len() >= max;
         if full || !turn.fits(0, pending.weight()) {
@@ -213,9 +207,7 @@ impl Group {
         let former_leader = self.leader.clone();
         let id = turn.ids.next(self.members[at].instance.as_deref().unwrap_or_default());
         let member = &mut self.members[at];
-        let owed = member.sync_owed;
         member.dismiss(turn, ResponseError::FencedInstanceId);
-        member.sync_owed = owed;
         let former = std::mem::replace(&mut member.id, id.clone());
         member.id_known = false;
         member.touch(turn.now);

@@ -103,6 +103,11 @@ impl Waiting {
     }
 }
 
+/// The session timeout a join asks for, unless it is negative.
+pub(super) fn session_timeout(request: &JoinGroupRequest) -> Option<Duration> {
+    u64::try_from(request.session_timeout_ms).ok().map(Duration::from_millis)
+}
+
 /// What a member says of itself whenever it joins.
 #[derive(Debug)]
 pub(super) struct Profile {
@@ -114,7 +119,7 @@ pub(super) struct Profile {
 
 impl Profile {
     pub(super) fn of(client: &ClientInfo, request: &JoinGroupRequest) -> Self {
-        let session = Duration::from_millis(u64::try_from(request.session_timeout_ms).unwrap_or(0));
+        let session = session_timeout(request).unwrap_or_default();
         // Version 0 has no rebalance timeout and means the session's. A timeout of zero would make
         // deadlines that never lie in the future.
         let rebalance =

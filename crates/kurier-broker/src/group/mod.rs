@@ -26,7 +26,7 @@ mod turn;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use kafka_protocol::protocol::StrBytes;
 
@@ -112,7 +112,7 @@ impl GroupCoordinator {
         }
         if self.retention_check.is_some_and(|at| at <= now) {
             self.forget(now, &mut effects);
-            let next = now + self.settings.offsets_retention_check_interval;
+            let next = self.next_retention_check(now);
             self.retention_check = (!self.groups.is_empty()).then_some(next);
         }
         effects
@@ -215,9 +215,14 @@ impl GroupCoordinator {
         }
         self.bytes += bytes;
         self.groups.insert(id.as_str().into(), Entry { group, deadline: None, bytes });
-        let next_check = now + self.settings.offsets_retention_check_interval;
+        let next_check = self.next_retention_check(now);
         self.retention_check.get_or_insert(next_check);
         true
+    }
+
+    /// Always in the future, or the driver would have no rest.
+    fn next_retention_check(&self, now: Instant) -> Instant {
+        now + self.settings.offsets_retention_check_interval.max(Duration::from_millis(1))
     }
 
     fn remove(&mut self, name: &str) {

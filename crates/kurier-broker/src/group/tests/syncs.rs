@@ -192,13 +192,37 @@ fn a_session_ends_without_heartbeats() {
 #[test]
 fn all_die_at_once() {
     let mut world = World::new();
-    let (ids, _) = world.stable(20);
+    let (ids, _) = world.stable(100);
     world.pass(SESSION);
     for id in &ids {
         assert_eq!(world.heartbeat(id, 1), Some(ResponseError::UnknownMemberId));
     }
     let (_, ticket) = world.come();
     assert_eq!(world.joined(ticket).members.len(), 1);
+}
+
+#[test]
+fn as_many_come_as_go() {
+    let mut world = World::new();
+    let (ids, _) = world.stable(100);
+    world.stay(&ids[50..], 1, SESSION);
+    let promised: Vec<_> = (0..50).map(|_| world.get_id()).collect();
+    let all = [&ids[50..], &promised].concat();
+    let tickets: Vec<_> = all.iter().map(|id| world.join(&Join::new().id(id))).collect();
+    for ticket in tickets {
+        let joined = world.joined(ticket);
+        assert_eq!((joined.generation_id, &joined.leader), (2, &ids[50]));
+    }
+    world.sync_all(&all, 2);
+}
+
+#[test]
+fn a_ticket_that_was_answered_can_be_taken_back_without_harm() {
+    let mut world = World::new();
+    let (id, ticket) = world.come();
+    world.joined(ticket);
+    world.abandon(ticket);
+    world.sync_all(std::slice::from_ref(&id), 1);
 }
 
 #[test]
