@@ -3,6 +3,7 @@
 //!
 //! What happens inside a group is in the files named after the requests.
 
+use std::collections::HashSet;
 use std::time::Instant;
 
 use kafka_protocol::error::ResponseError;
@@ -179,7 +180,11 @@ impl GroupCoordinator {
             let response = fetch::fetch_one(self.group(&request.group_id), request);
             return Ok(GroupResponse::OffsetFetch(response));
         }
-        let groups = request.groups.iter().map(|asked| match event.coordinates(&asked.group_id) {
+        // What a group holds is told once, or a small request would make a reply of any size.
+        let mut told = HashSet::new();
+        let asked = request.groups.iter();
+        let asked = asked.filter(|asked| asked.topics.is_some() || told.insert(&asked.group_id));
+        let groups = asked.map(|asked| match event.coordinates(&asked.group_id) {
             Ok(()) => fetch::fetch_of_many(self.group(&asked.group_id), asked),
             Err(error) => fetch::refuse_one_of_many(asked, error),
         });
@@ -193,7 +198,9 @@ impl GroupCoordinator {
         request: &DescribeGroupsRequest,
         version: i16,
     ) -> GroupResponse {
-        let groups = request.groups.iter().map(|id| {
+        let mut told = HashSet::new();
+        let asked = request.groups.iter().filter(|id| told.insert(*id));
+        let groups = asked.map(|id| {
             let described = match (event.coordinates(id), self.group(id)) {
                 (Err(error), _) => refuse::undescribed(id.0.clone(), Some(error)),
                 (Ok(()), None) => describe::describe_unknown(id.0.clone(), version),

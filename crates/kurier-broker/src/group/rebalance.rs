@@ -100,6 +100,7 @@ impl Group {
             }
             let member = &mut self.members[at];
             member.sync_owed = member.joined;
+            member.new &= !member.joined;
             member.joined = false;
         }
     }

@@ -1,3 +1,5 @@
+//! Limits: what is refused, and that what is kept stays within bounds.
+
 use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::offset_commit_request::{

@@ -1,3 +1,5 @@
+//! JoinGroup: ids, first generations, rebalances, lost replies and lost connections.
+
 use std::time::Duration;
 
 use kafka_protocol::error::ResponseError;

@@ -1,3 +1,5 @@
+//! Commits, fetches, deletions and the expiry of offsets.
+
 use std::time::Duration;
 
 use kafka_protocol::error::ResponseError;

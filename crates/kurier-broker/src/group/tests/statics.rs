@@ -1,3 +1,5 @@
+//! Members with an instance id: restarts, fencing, absence.
+
 use std::time::Duration;
 
 use kafka_protocol::error::ResponseError;
@@ -156,6 +158,23 @@ fn a_rebalance_with_only_absent_static_members_is_postponed() {
     world.pass(3 * REBALANCE);
     let ticket = world.join(&long.instance("i0").id(&id));
     assert_eq!(world.joined(ticket).generation_id, 2);
+}
+
+#[test]
+fn a_member_that_missed_its_first_generation_waits_in_the_next_like_others() {
+    let mut world = World::with(|settings| {
+        settings.new_member_join_timeout = Duration::from_secs(1);
+    });
+    let parked = {
+        world.get_id();
+        world.join(&Join::new().instance("i"))
+    };
+    world.abandon(parked);
+    world.pass(Duration::from_millis(250));
+    let again = world.join(&Join::new().instance("i"));
+    assert!(world.is_parked(again), "the one it missed has no assignments yet");
+    world.pass(2 * SESSION);
+    assert_eq!(world.joined(again).generation_id, 2);
 }
 
 #[test]

@@ -1,3 +1,5 @@
+//! SyncGroup, Heartbeat, sessions and LeaveGroup.
+
 use std::time::Duration;
 
 use kafka_protocol::error::ResponseError;

@@ -1,3 +1,5 @@
+//! What operators see and delete.
+
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::describe_groups_response::DescribedGroup;
 use kafka_protocol::messages::{DeleteGroupsRequest, DescribeGroupsRequest, ListGroupsRequest};
@@ -97,6 +99,17 @@ fn a_group_that_does_not_exist_is_dead_and_later_an_error() {
     assert!(group.error_message.is_some());
     let group = describe(&mut world, "elsewhere", 5);
     assert_eq!(error(group.error_code), Some(ResponseError::NotCoordinator));
+}
+
+#[test]
+fn a_group_that_is_asked_for_many_times_is_described_once() {
+    let mut world = World::new();
+    world.stable(1);
+    let request = DescribeGroupsRequest::default().with_groups(vec![text(GROUP).into(); 1000]);
+    match world.ask(&GroupRequest::Describe(request, 5)) {
+        GroupResponse::Describe(response) => assert_eq!(response.groups.len(), 1),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
