@@ -4,11 +4,9 @@ use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::{
     DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest, DescribeGroupsResponse,
     HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupResponse, ListGroupsResponse,
-    OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteResponse, OffsetFetchRequest,
-    OffsetFetchResponse, SyncGroupResponse,
+    OffsetDeleteResponse, OffsetFetchRequest, OffsetFetchResponse, SyncGroupResponse,
     delete_groups_response::DeletableGroupResult,
     describe_groups_response::DescribedGroup,
-    offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic},
     offset_fetch_response::{
         OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponseTopic,
     },
@@ -16,6 +14,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 
 use super::api::{GroupRequest, GroupResponse};
+use super::commit::commit_response;
 
 /// The offset that stands for "nothing committed" on the wire.
 pub(super) const NO_OFFSET: i64 = -1;
@@ -39,7 +38,7 @@ impl GroupRequest {
                 GroupResponse::Leave(LeaveGroupResponse::default().with_error_code(code))
             }
             Self::OffsetCommit(request, _) => {
-                GroupResponse::OffsetCommit(refused_commit(request, error))
+                GroupResponse::OffsetCommit(commit_response(request, |_, _| Err(error)))
             }
             Self::OffsetFetch(request, version) => {
                 GroupResponse::OffsetFetch(refused_fetch(request, *version, error))
@@ -90,20 +89,6 @@ fn refused_join(
     error: ResponseError,
 ) -> JoinGroupResponse {
     join_error(request.member_id.clone(), version, error)
-}
-
-fn refused_commit(request: &OffsetCommitRequest, error: ResponseError) -> OffsetCommitResponse {
-    let topics = request.topics.iter().map(|topic| {
-        let partitions = topic.partitions.iter().map(|partition| {
-            OffsetCommitResponsePartition::default()
-                .with_partition_index(partition.partition_index)
-                .with_error_code(error.code())
-        });
-        OffsetCommitResponseTopic::default()
-            .with_name(topic.name.clone())
-            .with_partitions(partitions.collect())
-    });
-    OffsetCommitResponse::default().with_topics(topics.collect())
 }
 
 fn refused_fetch(
