@@ -144,6 +144,11 @@ impl GroupCoordinator {
         effects
     }
 
+    /// The names of all groups.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.groups.keys().map(|name| &**name)
+    }
+
     /// A topic was deleted: its committed offsets go in every group.
     pub fn topic_deleted(&mut self, topic: &str) {
         for entry in self.groups.values_mut() {

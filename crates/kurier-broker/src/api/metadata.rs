@@ -1,0 +1,165 @@
+//! Metadata, DescribeCluster, FindCoordinator: who is where.
+
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::describe_cluster_response::{
+    DescribeClusterBroker, DescribeClusterResponse,
+};
+use kafka_protocol::messages::find_coordinator_request::FindCoordinatorRequest;
+use kafka_protocol::messages::find_coordinator_response::{Coordinator, FindCoordinatorResponse};
+use kafka_protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
+use kafka_protocol::messages::metadata_response::{
+    MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use kafka_protocol::messages::{BrokerId, TopicName};
+use kafka_protocol::protocol::StrBytes;
+use uuid::Uuid;
+
+use super::{Call, text};
+use crate::state::State;
+use crate::storage::{NodeId, Partition, ReplicaInfo};
+use crate::topic::Topic;
+
+/// Stands for "not asked for" where authorized operations would be.
+const NO_OPERATIONS: i32 = i32::MIN;
+
+/// The nodes that are up, and the topics that were asked for. Topics are never made on the way: a topic
+/// that comes up by a misspelt name hides the mistake.
+pub fn metadata(call: &Call, request: &MetadataRequest, version: i16) -> MetadataResponse {
+    let state = call.core.lock();
+    let brokers = state.live().map(|(id, node)| {
+        MetadataResponseBroker::default()
+            .with_node_id(BrokerId(id.0))
+            .with_host(text(call.host.to_string()))
+            .with_port(i32::from(node.port))
+            .with_rack(None)
+    });
+    let topics = match &request.topics {
+        // In version 0 an empty list asks for all; null cannot be said.
+        Some(wanted) if version > 0 || !wanted.is_empty() => {
+            wanted.iter().map(|wanted| wanted_topic(&state, wanted)).collect()
+        }
+        _ => state.topics.iter().map(|(name, topic)| described(name, topic)).collect(),
+    };
+    MetadataResponse::default()
+        .with_brokers(brokers.collect())
+        .with_cluster_id(Some(text(state.cluster_id.clone())))
+        .with_controller_id(BrokerId(state.controller().map_or(-1, |id| id.0)))
+        .with_topics(topics)
+        .with_cluster_authorized_operations(NO_OPERATIONS)
+}
+
+fn wanted_topic(state: &State, wanted: &MetadataRequestTopic) -> MetadataResponseTopic {
+    let (name, found) = match &wanted.name {
+        Some(name) => (Some(name.clone()), state.topics.get_key_value(name.as_str())),
+        None => {
+            let by_id = |(_, topic): &(&String, &Topic)| topic.id == wanted.topic_id;
+            (None, state.topics.iter().find(by_id))
+        }
+    };
+    if let Some((name, topic)) = found {
+        return described(name, topic);
+    }
+    let error = match &name {
+        Some(name) if Topic::check_name(name).is_err() => ResponseError::InvalidTopicException,
+        Some(_) => ResponseError::UnknownTopicOrPartition,
+        None => ResponseError::UnknownTopicId,
+    };
+    MetadataResponseTopic::default()
+        .with_error_code(error.code())
+        .with_name(name)
+        .with_topic_id(wanted.topic_id)
+        .with_topic_authorized_operations(NO_OPERATIONS)
+}
+
+fn described(name: &str, topic: &Topic) -> MetadataResponseTopic {
+    let partitions = (0..).zip(&topic.partitions).map(|(index, it)| described_partition(index, it));
+    MetadataResponseTopic::default()
+        .with_name(Some(TopicName(text(name))))
+        .with_topic_id(topic.id)
+        .with_partitions(partitions.collect())
+        .with_topic_authorized_operations(NO_OPERATIONS)
+}
+
+fn described_partition(index: i32, partition: &Partition) -> MetadataResponsePartition {
+    let those = |pick: fn(&ReplicaInfo) -> bool| -> Vec<BrokerId> {
+        partition.replicas().filter(pick).map(|replica| BrokerId(replica.node.0)).collect()
+    };
+    let error = match partition.leader() {
+        Some(_) => 0,
+        None => ResponseError::LeaderNotAvailable.code(),
+    };
+    MetadataResponsePartition::default()
+        .with_error_code(error)
+        .with_partition_index(index)
+        .with_leader_id(BrokerId(partition.leader().map_or(-1, |id| id.0)))
+        .with_leader_epoch(partition.epoch())
+        .with_replica_nodes(those(|_| true))
+        .with_isr_nodes(those(|replica| replica.in_sync))
+        .with_offline_replicas(those(|replica| !replica.up))
+}
+
+/// The nodes that are up.
+pub fn cluster(call: &Call) -> DescribeClusterResponse {
+    let state = call.core.lock();
+    let brokers = state.live().map(|(id, node)| {
+        DescribeClusterBroker::default()
+            .with_broker_id(BrokerId(id.0))
+            .with_host(text(call.host.to_string()))
+            .with_port(i32::from(node.port))
+            .with_rack(None)
+    });
+    DescribeClusterResponse::default()
+        .with_error_message(None)
+        .with_cluster_id(text(state.cluster_id.clone()))
+        .with_controller_id(BrokerId(state.controller().map_or(-1, |id| id.0)))
+        .with_brokers(brokers.collect())
+        .with_cluster_authorized_operations(NO_OPERATIONS)
+}
+
+/// Where groups are coordinated.
+pub fn coordinators(
+    call: &Call,
+    request: &FindCoordinatorRequest,
+    version: i16,
+) -> FindCoordinatorResponse {
+    let state = call.core.lock();
+    if version >= 4 {
+        let all = request.coordinator_keys.iter();
+        let all = all.map(|key| coordinator(call, &state, key, request.key_type));
+        return FindCoordinatorResponse::default()
+            .with_error_message(None)
+            .with_coordinators(all.collect());
+    }
+    let one = coordinator(call, &state, &request.key, request.key_type);
+    FindCoordinatorResponse::default()
+        .with_error_code(one.error_code)
+        .with_error_message(one.error_message)
+        .with_node_id(one.node_id)
+        .with_host(one.host)
+        .with_port(one.port)
+}
+
+fn coordinator(call: &Call, state: &State, key: &StrBytes, key_type: i8) -> Coordinator {
+    const GROUP: i8 = 0;
+    let found: Result<NodeId, (ResponseError, Option<&str>)> = if key_type == GROUP {
+        state.coordinator(key).ok_or((ResponseError::CoordinatorNotAvailable, None))
+    } else {
+        let reason = "an embedded cluster coordinates consumer groups only, no transactions";
+        Err((ResponseError::InvalidRequest, Some(reason)))
+    };
+    let answer = Coordinator::default().with_key(key.clone()).with_error_message(None);
+    match found {
+        Ok(id) => answer
+            .with_node_id(BrokerId(id.0))
+            .with_host(text(call.host.to_string()))
+            .with_port(state.nodes.get(&id).map_or(-1, |node| i32::from(node.port))),
+        Err((error, message)) => answer
+            .with_error_code(error.code())
+            .with_error_message(message.map(text))
+            .with_node_id(BrokerId(-1))
+            .with_port(-1),
+    }
+}
+
+/// A topic's id when there is none.
+pub(super) const NO_ID: Uuid = Uuid::nil();

@@ -1,0 +1,168 @@
+//! CreateTopics, DeleteTopics, CreatePartitions. Any node answers them; there is one controller in all.
+
+use std::time::Instant;
+
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::TopicName;
+use kafka_protocol::messages::create_partitions_request::CreatePartitionsRequest;
+use kafka_protocol::messages::create_partitions_response::{
+    CreatePartitionsResponse, CreatePartitionsTopicResult,
+};
+use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
+use kafka_protocol::messages::create_topics_response::{
+    CreatableTopicConfigs, CreatableTopicResult, CreateTopicsResponse,
+};
+use kafka_protocol::messages::delete_topics_request::DeleteTopicsRequest;
+use kafka_protocol::messages::delete_topics_response::{
+    DeletableTopicResult, DeleteTopicsResponse,
+};
+
+use super::metadata::NO_ID;
+use super::{Call, text};
+use crate::state::State;
+use crate::topic::{TopicError, TopicSettings};
+
+/// Makes topics, or says whether it could.
+pub fn create(call: &Call, now: Instant, request: &CreateTopicsRequest) -> CreateTopicsResponse {
+    call.core.change(|state| {
+        let results = request.topics.iter().map(|wanted| {
+            let times = request.topics.iter().filter(|other| other.name == wanted.name).count();
+            let created = match times {
+                1 => create_one(state, now, wanted, request.validate_only),
+                _ => Err((ResponseError::InvalidRequest, "the request names it twice".to_owned())),
+            };
+            let answer = CreatableTopicResult::default().with_name(wanted.name.clone());
+            match created {
+                Ok(made) => described(answer, made.as_ref()),
+                Err((error, message)) => answer
+                    .with_error_code(error.code())
+                    .with_error_message(Some(text(message)))
+                    .with_num_partitions(-1)
+                    .with_replication_factor(-1),
+            }
+        });
+        CreateTopicsResponse::default().with_topics(results.collect())
+    })
+}
+
+type Made = (uuid::Uuid, i32, i16, TopicSettings);
+
+fn create_one(
+    state: &mut State,
+    now: Instant,
+    wanted: &CreatableTopic,
+    validate_only: bool,
+) -> Result<Option<Made>, (ResponseError, String)> {
+    if !wanted.assignments.is_empty() {
+        let message = "an embedded cluster places replicas itself".to_owned();
+        return Err((ResponseError::InvalidReplicaAssignment, message));
+    }
+    let mut settings = TopicSettings::default();
+    for config in &wanted.configs {
+        settings.set(&config.name, config.value.as_deref().unwrap_or_default()).map_err(told)?;
+    }
+    let (partitions, replicas) = (wanted.num_partitions, wanted.replication_factor);
+    if validate_only {
+        state.check_topic(&wanted.name, partitions, replicas, &settings).map_err(told)?;
+        return Ok(None);
+    }
+    state.create_topic(now, &wanted.name, partitions, replicas, settings).map_err(told)?;
+    Ok(state.topics.get(wanted.name.as_str()).map(|topic| {
+        let partitions = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
+        let replicas = i16::try_from(topic.replicas).unwrap_or(i16::MAX);
+        (topic.id, partitions, replicas, topic.settings.clone())
+    }))
+}
+
+fn described(answer: CreatableTopicResult, made: Option<&Made>) -> CreatableTopicResult {
+    let answer = answer.with_error_message(None);
+    let Some((id, partitions, replicas, settings)) = made else { return answer };
+    let configs = settings.list().into_iter().map(|(name, value, default)| {
+        CreatableTopicConfigs::default()
+            .with_name(text(name))
+            .with_value(Some(text(value)))
+            .with_config_source(if default { 5 } else { 1 })
+    });
+    answer
+        .with_topic_id(*id)
+        .with_num_partitions(*partitions)
+        .with_replication_factor(*replicas)
+        .with_configs(Some(configs.collect()))
+}
+
+/// Deletes topics by name or id.
+pub fn delete(call: &Call, request: &DeleteTopicsRequest, version: i16) -> DeleteTopicsResponse {
+    call.core.change(|state| {
+        let results: Vec<DeletableTopicResult> = if version >= 6 {
+            let wanted = request.topics.iter();
+            wanted.map(|wanted| delete_one(state, wanted.name.as_ref(), wanted.topic_id)).collect()
+        } else {
+            request.topic_names.iter().map(|name| delete_one(state, Some(name), NO_ID)).collect()
+        };
+        DeleteTopicsResponse::default().with_responses(results)
+    })
+}
+
+fn delete_one(state: &mut State, name: Option<&TopicName>, id: uuid::Uuid) -> DeletableTopicResult {
+    let (found, unknown) = match name {
+        Some(name) => {
+            let found = state.topics.get_key_value(name.as_str());
+            (found, ResponseError::UnknownTopicOrPartition)
+        }
+        None => {
+            let found = state.topics.iter().find(|(_, topic)| topic.id == id);
+            (found, ResponseError::UnknownTopicId)
+        }
+    };
+    let answer = DeletableTopicResult::default().with_error_message(None);
+    match found.map(|(name, topic)| (name.clone(), topic.id)) {
+        Some((name, id)) => {
+            state.delete_topic(&name);
+            answer.with_name(Some(TopicName(text(name)))).with_topic_id(id)
+        }
+        None => answer.with_name(name.cloned()).with_topic_id(id).with_error_code(unknown.code()),
+    }
+}
+
+/// Gives topics more partitions.
+pub fn grow(
+    call: &Call,
+    now: Instant,
+    request: &CreatePartitionsRequest,
+) -> CreatePartitionsResponse {
+    call.core.change(|state| {
+        let results = request.topics.iter().map(|wanted| {
+            let grown = if wanted.assignments.is_some() {
+                let message = "an embedded cluster places replicas itself".to_owned();
+                Err((ResponseError::InvalidReplicaAssignment, message))
+            } else {
+                let validate_only = request.validate_only;
+                state.add_partitions(now, &wanted.name, wanted.count, validate_only).map_err(told)
+            };
+            let (code, message) = match grown {
+                Ok(()) => (0, None),
+                Err((error, message)) => (error.code(), Some(text(message))),
+            };
+            CreatePartitionsTopicResult::default()
+                .with_name(wanted.name.clone())
+                .with_error_code(code)
+                .with_error_message(message)
+        });
+        CreatePartitionsResponse::default().with_results(results.collect())
+    })
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err takes")]
+fn told(error: TopicError) -> (ResponseError, String) {
+    let kind = match &error {
+        TopicError::Name(_) => ResponseError::InvalidTopicException,
+        TopicError::Exists => ResponseError::TopicAlreadyExists,
+        TopicError::Unknown => ResponseError::UnknownTopicOrPartition,
+        TopicError::Replicas { .. } => ResponseError::InvalidReplicationFactor,
+        TopicError::Partitions { .. } | TopicError::Fewer { .. } => {
+            ResponseError::InvalidPartitions
+        }
+        TopicError::Setting { .. } => ResponseError::InvalidConfig,
+    };
+    (kind, error.to_string())
+}
