@@ -23,11 +23,13 @@ use crate::storage::NodeId;
 use crate::wire::frame::{self, Incoming};
 
 /// How a node's sockets are to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
     Serving,
     /// Requests under way are answered first.
     Stopping,
+    /// Nothing is answered any more.
+    Dead,
 }
 
 /// A node that listens.
@@ -70,10 +72,11 @@ pub fn listen(
 
 impl Listening {
     /// Every socket dies at once, whatever was under way.
-    pub async fn kill(self) {
-        self.accepting.abort();
-        // An aborted task has dropped its listener and its connections once it is joined.
-        let _ = self.accepting.await;
+    pub async fn kill(mut self) {
+        self.phase.send_replace(Phase::Dead);
+        if let Err(error) = (&mut self.accepting).await {
+            tracing::warn!(%error, "a listener did not end by itself");
+        }
     }
 
     /// No new requests; those under way are answered, for a short while.
@@ -82,6 +85,13 @@ impl Listening {
         if tokio::time::timeout(STOP_WAIT, &mut self.accepting).await.is_err() {
             self.kill().await;
         }
+    }
+}
+
+/// A cluster that is dropped without being closed leaves no socket behind either.
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.accepting.abort();
     }
 }
 
@@ -97,7 +107,7 @@ async fn accept(
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             Some(_) = connections.join_next() => continue,
-            _ = phase.wait_for(|phase| *phase == Phase::Stopping) => break,
+            () = reached(&mut phase, Phase::Stopping) => break,
         };
         match accepted {
             Ok((stream, peer)) => {
@@ -115,7 +125,17 @@ async fn accept(
         }
     }
     drop(listener);
-    while connections.join_next().await.is_some() {}
+    tokio::select! {
+        () = async { while connections.join_next().await.is_some() {} } => {}
+        () = reached(&mut phase, Phase::Dead) => {}
+    }
+    // Comes back when each has been dropped, and with it its socket.
+    connections.shutdown().await;
+}
+
+/// Comes back when the node is in that phase or a later one, or is not owned any more.
+async fn reached(phase: &mut watch::Receiver<Phase>, wanted: Phase) {
+    let _ = phase.wait_for(|phase| *phase >= wanted).await;
 }
 
 fn unmapped(peer: SocketAddr) -> IpAddr {
@@ -137,7 +157,7 @@ async fn serve(
     loop {
         let frame = tokio::select! {
             frame = read(&mut stream, &mut buffer) => frame,
-            _ = phase.wait_for(|phase| *phase == Phase::Stopping) => return,
+            () = reached(&mut phase, Phase::Stopping) => return,
         };
         let done = match frame {
             Ok(Some(frame)) => answer(&mut stream, &call, &frame, &cluster).await,

@@ -18,7 +18,7 @@ pub fn init(call: &Call, request: &InitProducerIdRequest) -> InitProducerIdRespo
             .with_producer_epoch(-1);
     }
     let (id, epoch) = match (request.producer_id.0, request.producer_epoch) {
-        (id, epoch @ 0..i16::MAX) if id >= 0 => (id, epoch + 1),
+        (id, epoch) if id >= 0 && (0..i16::MAX).contains(&epoch) => (id, epoch + 1),
         _ => (call.core.lock().new_producer_id(), 0),
     };
     answer.with_producer_id(ProducerId(id)).with_producer_epoch(epoch)

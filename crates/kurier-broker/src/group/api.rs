@@ -95,14 +95,6 @@ pub struct Surroundings<'a> {
     pub partition_exists: &'a dyn Fn(&str, i32) -> bool,
 }
 
-impl Surroundings<'static> {
-    /// One node that coordinates every group, and topics of any name: for tests.
-    #[must_use]
-    pub fn everything() -> Self {
-        Self { coordinates: &|_| true, partition_exists: &|_, _| true }
-    }
-}
-
 impl std::fmt::Debug for Surroundings<'_> {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.debug_struct("Surroundings").finish_non_exhaustive()

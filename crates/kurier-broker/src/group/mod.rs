@@ -77,7 +77,7 @@ impl GroupCoordinator {
     }
 
     /// The settings it was made with.
-    #[must_use]
+    #[cfg(test)]
     pub fn settings(&self) -> &GroupSettings {
         &self.settings
     }

@@ -175,11 +175,6 @@ impl Log {
         }
     }
 
-    /// The epoch of the last record, −1 in a log that never had one.
-    pub fn last_epoch(&self) -> i32 {
-        self.epochs.last().map_or(-1, |last| last.epoch)
-    }
-
     fn below(&self, limit: i64) -> impl Iterator<Item = &Batch> {
         self.batches.iter().take_while(move |batch| batch.next_offset <= limit)
     }

@@ -16,9 +16,7 @@ mod testing;
 
 pub use batch::BatchError;
 pub use log::Stamp;
-pub use partition::{
-    AckState, Acks, AppendError, Appended, OutOfRange, Partition, PartitionSettings,
-};
+pub use partition::{AckState, Acks, AppendError, Appended, Partition, PartitionSettings};
 pub use replica::ReplicaInfo;
 
 use std::fmt;
