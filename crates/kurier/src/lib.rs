@@ -43,3 +43,8 @@ pub use message::{
     CONTENT_BYTES_MAX_DEFAULT, Content, Excerpt, Field, Header, Headers, IntoContent, Message,
     MessageError, MessageLimits,
 };
+pub use producer::{
+    BuildError, CloseReport, Delivery, DeliveryError, DeliveryReport, FlushError, MessageProducer,
+    NotAccepting, Outcome, OutgoingRecord, ProducerBuilder, ProducerEvent, Receipt, SendError,
+    Ticket, Unsent,
+};

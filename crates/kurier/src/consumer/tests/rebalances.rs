@@ -347,7 +347,7 @@ async fn one_close(bootstrap: String, number: u64, moves: Arc<Moves>) {
         shutdown.clone(),
     );
     let run = tokio::spawn(run);
-    if number % 3 == 0 {
+    if number.is_multiple_of(3) {
         tokio::time::sleep(Duration::from_millis(number * 617 % 3_500)).await;
     } else {
         within(40, "a rebalance", reached.notified()).await;

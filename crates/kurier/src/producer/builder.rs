@@ -1,0 +1,149 @@
+//! Builds a producer: settings in, a running client and its thread out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::MessageProducer;
+use super::books::Books;
+use super::delivery::DeliveryReport;
+use super::error::BuildError;
+use super::event::{Listener, ProducerEvent};
+use super::topics::KnownTopics;
+use super::worker::{Callbacks, Client, Stop, Worker};
+use crate::config::native_config;
+use crate::{ConfigProblems, DeliveryProfile, ProducerConfig};
+
+/// A producer in the making; from [`MessageProducer::builder`]. Defaults are those of
+/// [`ProducerConfig`]. Everything is checked by [`build`](Self::build), which reports every problem at
+/// once.
+#[derive(Debug, Clone)]
+#[must_use = "a producer does nothing until it is built"]
+pub struct ProducerBuilder {
+    config: ProducerConfig,
+    on_event: Listener<ProducerEvent>,
+    on_delivery: Listener<DeliveryReport>,
+}
+
+impl ProducerBuilder {
+    pub(super) fn new(config: ProducerConfig) -> Self {
+        Self { config, on_event: Listener::default(), on_delivery: Listener::default() }
+    }
+
+    /// How messages are retried. Default: [`DeliveryProfile::Default`].
+    pub fn delivery(mut self, delivery: DeliveryProfile) -> Self {
+        self.config.delivery = delivery;
+        self
+    }
+
+    /// The name that brokers log. Default: `kurier-producer`.
+    pub fn client_id(mut self, client_id: impl Into<String>) -> Self {
+        self.config.client.client_id = Some(client_id.into());
+        self
+    }
+
+    /// One of librdkafka's properties. Those that break the promise are refused by name.
+    pub fn property(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.config.client.properties.insert(name.into(), value.into());
+        self
+    }
+
+    /// Several of librdkafka's properties.
+    pub fn properties(
+        mut self,
+        properties: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
+    ) -> Self {
+        let properties = properties.into_iter().map(|(name, value)| (name.into(), value.into()));
+        self.config.client.properties.extend(properties);
+        self
+    }
+
+    /// Bytes accepted and not yet delivered, at which `send` waits. Default: 192 MiB.
+    pub fn memory_bytes(mut self, bytes: usize) -> Self {
+        self.config.memory_bytes = bytes;
+        self
+    }
+
+    /// Messages accepted and not yet delivered, at which `send` waits. Default: 500,000.
+    pub fn memory_messages(mut self, messages: usize) -> Self {
+        self.config.memory_messages = messages;
+        self
+    }
+
+    /// The largest message: key, value and headers, in bytes. Default: 1,000,000.
+    pub fn message_bytes_max(mut self, bytes: usize) -> Self {
+        self.config.message_bytes_max = bytes;
+        self
+    }
+
+    /// How long a batch waits for more messages. Default: 5 ms.
+    pub fn linger(mut self, linger: Duration) -> Self {
+        self.config.linger = linger;
+        self
+    }
+
+    /// When an accepted message is given up. Default: never.
+    pub fn delivery_deadline(mut self, deadline: Duration) -> Self {
+        self.config.delivery_deadline = Some(deadline);
+        self
+    }
+
+    /// Time without a delivery, with messages waiting, after which the producer says that it waits.
+    /// Default: 3 s.
+    pub fn stall_after(mut self, stall_after: Duration) -> Self {
+        self.config.stall_after = stall_after;
+        self
+    }
+
+    /// A function that is told of events, on the producer's own thread: it must not block.
+    pub fn on_event(mut self, listener: impl Fn(&ProducerEvent) + Send + Sync + 'static) -> Self {
+        self.on_event = Listener::new(listener);
+        self
+    }
+
+    /// A function that is told of every delivery and failure, on the producer's own thread: it must not
+    /// block. Cheaper than awaiting each [`Delivery`](super::Delivery).
+    pub fn on_delivery(
+        mut self,
+        listener: impl Fn(&DeliveryReport) + Send + Sync + 'static,
+    ) -> Self {
+        self.on_delivery = Listener::new(listener);
+        self
+    }
+
+    /// Builds it. The cluster need not be there: messages wait for it. Cancel safe.
+    ///
+    /// # Errors
+    /// Every problem of the configuration, or the system's when it has no thread to give.
+    #[expect(
+        clippy::unused_async,
+        reason = "room to look at the cluster, without a change for callers"
+    )]
+    pub async fn build(self) -> Result<MessageProducer, BuildError> {
+        let properties = self.config.properties()?;
+        let config = self.config.checked()?;
+        let client: Client = native_config(&properties)
+            .create_with_context(Callbacks::default())
+            .map_err(|error| ConfigProblems::from_kafka(&error, &properties))?;
+        let client = Arc::new(client);
+        let books = Arc::new(Books::new(config.memory_bytes, config.memory_messages));
+        let (topics, stop) = (Arc::new(KnownTopics::default()), Arc::new(Stop::default()));
+        let (ended, end) = oneshot::channel();
+        let worker = Worker {
+            client: Arc::clone(&client),
+            books: Arc::clone(&books),
+            topics: Arc::clone(&topics),
+            stop: Arc::clone(&stop),
+            stall_after: config.stall_after,
+            on_event: self.on_event,
+            on_delivery: self.on_delivery,
+            ended,
+        };
+        std::thread::Builder::new()
+            .name("kurier-producer".to_owned())
+            .spawn(move || worker.run())
+            .map_err(BuildError::Thread)?;
+        Ok(MessageProducer::new(config, client, books, topics, stop, end))
+    }
+}

@@ -1,0 +1,107 @@
+//! Why a message was not accepted, a producer not built, a flush not finished.
+
+use std::time::Duration;
+
+use rdkafka::error::RDKafkaErrorCode;
+
+use super::delivery::Unsent;
+use crate::{ConfigProblems, MessageError};
+
+/// The message was not accepted: nothing of it is kept, and nothing was written.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The message cannot be put into bytes that read back.
+    #[error(transparent)]
+    Message(#[from] MessageError),
+    /// Key, value and headers together are over `message_bytes_max`.
+    #[error(
+        "a message of {found} bytes for {topic} is over the limit of {max} (message.max.bytes)"
+    )]
+    TooLarge {
+        /// Where it was to go.
+        topic: String,
+        /// Bytes of key, value and headers.
+        found: usize,
+        /// Bytes allowed.
+        max: usize,
+    },
+    /// No such topic, after having been asked for a while.
+    #[error("the cluster has no topic {topic:?}; create it, or look for a misspelling")]
+    UnknownTopic {
+        /// The name that was given.
+        topic: String,
+    },
+    /// A name that no topic can have.
+    #[error("{topic:?}: {reason}")]
+    TopicName {
+        /// The name that was given.
+        topic: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// Only from `try_send`: the memory budget is used up, or others wait for it.
+    #[error("the producer's memory is full: accepted messages wait for the cluster")]
+    Full,
+    /// Nothing is accepted any more.
+    #[error(transparent)]
+    NotAccepting(#[from] NotAccepting),
+    /// librdkafka did not take the message.
+    #[error("librdkafka did not take a message for {topic}: {code:?}")]
+    Client {
+        /// Where it was to go.
+        topic: String,
+        /// librdkafka's code.
+        code: RDKafkaErrorCode,
+    },
+}
+
+impl SendError {
+    /// True when the same message may be accepted later.
+    #[must_use]
+    pub fn is_retriable(&self) -> bool {
+        matches!(self, Self::Full | Self::UnknownTopic { .. } | Self::Client { .. })
+    }
+}
+
+/// Why a producer accepts nothing any more.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotAccepting {
+    /// It was closed.
+    #[error("the producer is closed")]
+    Closed,
+    /// Order or uniqueness can't be kept any more; a new producer has to be made.
+    #[error("the producer cannot go on: {0}")]
+    Fatal(String),
+}
+
+/// A producer could not be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigProblems),
+    /// The system gave no thread.
+    #[error("no thread for the producer: {0}")]
+    Thread(std::io::Error),
+}
+
+/// The time to flush was not long enough; what is outstanding goes on being sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{outstanding} messages are not delivered after {waited:?}; they go on being sent")]
+pub struct FlushError {
+    /// How many of the messages accepted before the flush are not reported.
+    pub outstanding: usize,
+    /// How long was waited.
+    pub waited: Duration,
+}
+
+/// What a producer left behind when it closed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[must_use = "what was not sent is only said here"]
+pub struct CloseReport {
+    /// Accepted messages that were not delivered, in the order of acceptance.
+    pub unsent: Vec<Unsent>,
+}
