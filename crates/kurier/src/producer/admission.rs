@@ -14,18 +14,26 @@ pub(super) struct Admission {
     bytes_left: usize,
     messages_left: usize,
     waiting: VecDeque<(Place, usize)>,
+    /// The first that waited has its room and has not come for it yet: nobody may overtake it.
+    granted: Option<(Place, usize)>,
     next: u64,
 }
 
 impl Admission {
     /// An unused budget.
     pub(super) fn new(bytes: usize, messages: usize) -> Self {
-        Self { bytes_left: bytes, messages_left: messages, waiting: VecDeque::new(), next: 0 }
+        Self {
+            bytes_left: bytes,
+            messages_left: messages,
+            waiting: VecDeque::new(),
+            granted: None,
+            next: 0,
+        }
     }
 
     /// Takes `cost` bytes and one message at once, unless there is no room or others wait already.
     pub(super) fn admit(&mut self, cost: usize) -> bool {
-        self.waiting.is_empty() && self.take(cost)
+        self.waiting.is_empty() && self.granted.is_none() && self.take(cost)
     }
 
     /// Queues up for `cost` bytes.
@@ -36,27 +44,34 @@ impl Admission {
         place
     }
 
-    /// Gives back what a message took; call [`grant`](Self::grant) until it has nothing to give.
+    /// Gives back what a message took. After this and the two below, [`grant`](Self::grant) may have
+    /// something to give.
     pub(super) fn release(&mut self, cost: usize) {
         self.bytes_left += cost;
         self.messages_left += 1;
     }
 
-    /// Leaves the queue without having been granted anything: those behind may now have room.
+    /// The one that was granted its room has come for it.
+    pub(super) fn came(&mut self, place: Place) {
+        self.granted.take_if(|(granted, _)| *granted == place);
+    }
+
+    /// Gives the place up, and the room if it was granted already.
     pub(super) fn leave(&mut self, place: Place) {
-        // Places are in order, and the ends of the queue are where most leave.
-        if let Ok(index) = self.waiting.binary_search_by_key(&place, |(place, _)| *place) {
+        if let Some((_, cost)) = self.granted.take_if(|(granted, _)| *granted == place) {
+            self.release(cost);
+        } else if let Ok(index) = self.waiting.binary_search_by_key(&place, |(place, _)| *place) {
             self.waiting.remove(index);
         }
     }
 
-    /// The first in the queue, if there is room for it: it has what it waited for, and left the queue.
+    /// The first that waits, if there is room for it and the one before it has come: it has its room.
     pub(super) fn grant(&mut self) -> Option<Place> {
         let (place, cost) = *self.waiting.front()?;
-        if !self.take(cost) {
+        if self.granted.is_some() || !self.take(cost) {
             return None;
         }
-        self.waiting.pop_front();
+        self.granted = self.waiting.pop_front();
         Some(place)
     }
 
@@ -81,6 +96,7 @@ mod tests {
         Send(usize),
         Release(usize),
         Leave(usize),
+        Come,
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -88,6 +104,7 @@ mod tests {
             (1..40_usize).prop_map(Step::Send),
             any::<usize>().prop_map(Step::Release),
             any::<usize>().prop_map(Step::Leave),
+            Just(Step::Come),
         ];
         proptest::collection::vec(step, 0..200)
     }
@@ -100,7 +117,9 @@ mod tests {
             const MESSAGES: usize = 6;
             let mut admission = Admission::new(BYTES, MESSAGES);
             let mut held: Vec<usize> = Vec::new();
+            // In order; the first may be granted.
             let mut queue: Vec<(Place, usize)> = Vec::new();
+            let mut granted = false;
             for step in steps {
                 match step {
                     Step::Send(cost) if admission.admit(cost) => {
@@ -112,19 +131,29 @@ mod tests {
                         admission.release(held.remove(any % held.len()));
                     }
                     Step::Leave(any) if !queue.is_empty() => {
-                        admission.leave(queue.remove(any % queue.len()).0);
+                        let index = any % queue.len();
+                        granted &= index != 0;
+                        admission.leave(queue.remove(index).0);
+                    }
+                    Step::Come if granted => {
+                        let (place, cost) = queue.remove(0);
+                        admission.came(place);
+                        held.push(cost);
+                        granted = false;
                     }
                     _ => {}
                 }
                 while let Some(place) = admission.grant() {
-                    let (first, cost) = queue.remove(0);
-                    prop_assert_eq!(place, first);
-                    held.push(cost);
+                    prop_assert!(!granted);
+                    prop_assert_eq!(place, queue[0].0);
+                    granted = true;
                 }
-                let bytes: usize = held.iter().sum();
-                prop_assert!(bytes <= BYTES && held.len() <= MESSAGES);
-                if let Some((_, cost)) = queue.first() {
-                    prop_assert!(BYTES < bytes + cost || held.len() == MESSAGES);
+                let first = queue.first().map_or(0, |(_, cost)| *cost);
+                let bytes: usize = held.iter().sum::<usize>() + if granted { first } else { 0 };
+                let messages = held.len() + usize::from(granted);
+                prop_assert!(bytes <= BYTES && messages <= MESSAGES);
+                if !granted && !queue.is_empty() {
+                    prop_assert!(BYTES < bytes + first || messages == MESSAGES);
                 }
             }
         }

@@ -87,27 +87,27 @@ impl Books {
         Self { state: Mutex::new(state), settled: Notify::new() }
     }
 
-    /// Accepts a message if there is room now and nobody waits, or if `granted` says that it has its
-    /// room already; `send` hands it to librdkafka under the lock. `Ok(None)`: no room.
+    /// Accepts a message if there is room now and nobody waits, or if it comes with the room it waited
+    /// for; `send` hands it to librdkafka under the lock. `Ok(None)`: no room.
     ///
     /// # Errors
     /// When nothing is accepted any more, or `send` fails; nothing is kept then.
     pub(super) fn accept<E: From<NotAccepting>>(
         &self,
-        granted: bool,
+        granted: Option<Granted<'_>>,
         entry: impl FnOnce(Ticket) -> Entry,
         cost: usize,
         send: impl FnOnce(SlotId) -> Result<(), E>,
     ) -> Result<Option<(SlotId, Ticket)>, E> {
         let mut state = self.lock();
         if let Some(refusal) = state.refusal.clone() {
-            if granted {
-                state.release(cost);
-            }
+            drop(state);
             return Err(refusal.into());
         }
-        if !granted && !state.admission.admit(cost) {
-            return Ok(None);
+        match granted {
+            Some(granted) => granted.use_up(&mut state),
+            None if state.admission.admit(cost) => {}
+            None => return Ok(None),
         }
         let slot = state.take_slot();
         if let Err(error) = send(SlotId(slot)) {
@@ -119,6 +119,8 @@ impl Books {
         state.next_ticket += 1;
         state.under_way += 1;
         state.slots[slot] = Slot::UnderWay { entry: entry(ticket), listener: Listener::Held };
+        // The next in the queue comes after this one, which is in librdkafka's hands now.
+        state.grant();
         Ok(Some((SlotId(slot), ticket)))
     }
 
@@ -132,7 +134,7 @@ impl Books {
             state.grant();
             place
         };
-        let granted = Granted { books: self, place, cost, used: false };
+        let granted = Granted { books: self, place };
         std::future::poll_fn(|cx| self.poll_turn(place, cx)).await?;
         Ok(granted)
     }
@@ -279,33 +281,28 @@ impl Books {
     }
 }
 
-/// Room that was waited for; given back when it is not used.
+/// A place in the queue, with its room once it was waited for; given up when it is not used.
 #[derive(Debug)]
 pub(super) struct Granted<'a> {
     books: &'a Books,
     place: Place,
-    cost: usize,
-    used: bool,
 }
 
 impl Granted<'_> {
-    /// The message goes out, or is refused, and settles its cost itself.
-    pub(super) fn use_up(mut self) {
-        self.used = true;
+    fn use_up(self, state: &mut State) {
+        state.admission.came(self.place);
+        state.turns.remove(&self.place);
+        // Nothing is left to give up, and the lock that giving up takes is held.
+        std::mem::forget(self);
     }
 }
 
 impl Drop for Granted<'_> {
     fn drop(&mut self) {
         let mut state = self.books.lock();
-        match state.turns.remove(&self.place) {
-            Some(Turn::Granted) if !self.used => state.release(self.cost),
-            Some(Turn::Waits(_)) => {
-                state.admission.leave(self.place);
-                state.grant();
-            }
-            _ => {}
-        }
+        state.turns.remove(&self.place);
+        state.admission.leave(self.place);
+        state.grant();
     }
 }
 

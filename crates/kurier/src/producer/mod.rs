@@ -28,7 +28,7 @@ use rdkafka::producer::{BaseRecord, Producer};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use books::{Books, Entry, SlotId};
+use books::{Books, Entry, Granted, SlotId};
 use topics::KnownTopics;
 use worker::{Client, Stop};
 
@@ -119,7 +119,7 @@ impl MessageProducer {
         let offered = with_buffer(|buffer| {
             message.write_json(buffer)?;
             let parts = Parts::of_message(&topic, message, buffer);
-            let accepted = self.offer(&parts, false)?;
+            let accepted = self.offer(&parts, None)?;
             Ok::<_, SendError>(accepted.ok_or_else(|| buffer.clone()))
         })?;
         match offered {
@@ -142,7 +142,7 @@ impl MessageProducer {
         with_buffer(|buffer| {
             message.write_json(buffer)?;
             let parts = Parts::of_message(&topic, message, buffer);
-            self.offer(&parts, false)?.ok_or(SendError::Full)
+            self.offer(&parts, None)?.ok_or(SendError::Full)
         })
     }
 
@@ -157,7 +157,7 @@ impl MessageProducer {
     ) -> Result<Delivery, SendError> {
         let topic = self.checked(topic).await?;
         let parts = Parts::of_record(&topic, record);
-        match self.offer(&parts, false)? {
+        match self.offer(&parts, None)? {
             Some(delivery) => Ok(delivery),
             None => self.wait(&parts).await,
         }
@@ -173,7 +173,7 @@ impl MessageProducer {
         record: &OutgoingRecord,
     ) -> Result<Delivery, SendError> {
         let topic = self.topics.unchecked(topic)?;
-        self.offer(&Parts::of_record(&topic, record), false)?.ok_or(SendError::Full)
+        self.offer(&Parts::of_record(&topic, record), None)?.ok_or(SendError::Full)
     }
 
     /// Waits until everything that was accepted before is delivered or has failed. Cancel safe.
@@ -235,12 +235,16 @@ impl MessageProducer {
     }
 
     async fn wait(&self, parts: &Parts<'_>) -> Result<Delivery, SendError> {
-        self.books.turn(parts.cost()).await?.use_up();
-        self.offer(parts, true)?.ok_or(SendError::Full)
+        let granted = self.books.turn(parts.cost()).await?;
+        self.offer(parts, Some(granted))?.ok_or(SendError::Full)
     }
 
-    /// Accepts if there is room; `granted`: there is, it was waited for.
-    fn offer(&self, parts: &Parts<'_>, granted: bool) -> Result<Option<Delivery>, SendError> {
+    /// Accepts if there is room, or with the room that was waited for.
+    fn offer(
+        &self,
+        parts: &Parts<'_>,
+        granted: Option<Granted<'_>>,
+    ) -> Result<Option<Delivery>, SendError> {
         let (found, max) = (parts.bytes(), self.config.message_bytes_max);
         if max < found {
             return Err(SendError::TooLarge { topic: parts.topic.to_string(), found, max });

@@ -74,8 +74,10 @@ pub(super) struct Worker {
 const ROUND: Duration = Duration::from_millis(50);
 /// Longest time for librdkafka to report what was purged.
 const PURGE_WAIT: Duration = Duration::from_secs(2);
-/// Time between two questions whether the cluster is back, while nothing else would tell.
+/// Time between two questions whether the cluster is there, while nothing else would tell.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
+/// Longest wait for an answer to one.
+const PROBE: Duration = Duration::from_millis(500);
 
 impl Worker {
     /// Serves until stopped, then sees that every accepted message has its outcome.
@@ -156,7 +158,8 @@ impl Worker {
         let troubles = std::mem::take(&mut *troubles);
         for (code, reason) in troubles {
             match code {
-                RDKafkaErrorCode::AllBrokersDown => self.wait_for_cluster(waiting, reason),
+                // Said late at times, when a broker is back already: looked into below.
+                RDKafkaErrorCode::AllBrokersDown => waiting.suspicion = Some(reason),
                 RDKafkaErrorCode::Fatal => {
                     tracing::error!(reason, "the producer can't go on");
                     self.books.refuse(NotAccepting::Fatal(reason.clone()));
@@ -167,25 +170,32 @@ impl Worker {
         }
     }
 
-    /// Notices silence, and its end.
+    /// Notices silence, and its end: with messages waiting by their deliveries, else by asking.
     fn watch(&self, waiting: &mut Waiting) {
         let now = Instant::now();
         let idle = self.books.under_way() == 0;
-        if std::mem::take(&mut waiting.delivered) || (idle && !waiting.said) {
+        let delivered = std::mem::take(&mut waiting.delivered);
+        if delivered || (idle && !waiting.said) {
             waiting.since = now;
-            if waiting.said {
-                self.back(waiting);
-            }
         }
-        if !waiting.said && self.stall_after <= now - waiting.since {
-            let reason = format!("nothing was delivered for {:?}", now - waiting.since);
+        if delivered {
+            waiting.suspicion = None;
+            self.back(waiting);
+        }
+        let silent = now - waiting.since;
+        if !waiting.said && self.stall_after <= silent {
+            let reason = waiting.suspicion.take();
+            let reason = reason.unwrap_or_else(|| format!("nothing was delivered for {silent:?}"));
             self.wait_for_cluster(waiting, reason);
         }
-        // An idle producer learns by asking; one with messages learns when they are delivered.
-        if waiting.said && idle && PROBE_EVERY <= now - waiting.probed {
+        let in_doubt = waiting.said || waiting.suspicion.is_some();
+        if in_doubt && idle && PROBE_EVERY <= now - waiting.probed {
             waiting.probed = now;
-            if sys::metadata(self.client.client(), &sys::Topics::None, ROUND).is_ok() {
-                self.back(waiting);
+            let reached = sys::metadata(self.client.client(), &sys::Topics::None, PROBE).is_ok();
+            match waiting.suspicion.take() {
+                _ if reached => self.back(waiting),
+                Some(reason) => self.wait_for_cluster(waiting, reason),
+                None => {}
             }
         }
     }
@@ -199,8 +209,10 @@ impl Worker {
     }
 
     fn back(&self, waiting: &mut Waiting) {
-        waiting.said = false;
         waiting.since = Instant::now();
+        if !std::mem::take(&mut waiting.said) {
+            return;
+        }
         tracing::info!("the cluster is back");
         self.on_event.tell(|| ProducerEvent::ClusterBack);
     }
@@ -210,6 +222,8 @@ impl Worker {
 struct Waiting {
     said: bool,
     delivered: bool,
+    /// What librdkafka said of brokers being down, until it is looked into.
+    suspicion: Option<String>,
     since: Instant,
     probed: Instant,
 }
@@ -217,7 +231,7 @@ struct Waiting {
 impl Waiting {
     fn new() -> Self {
         let now = Instant::now();
-        Self { said: false, delivered: false, since: now, probed: now }
+        Self { said: false, delivered: false, suspicion: None, since: now, probed: now }
     }
 }
 
