@@ -34,8 +34,7 @@ async fn read_by_key(bootstrap: &str) -> BTreeMap<String, Vec<u64>> {
         .exit_at_end(true)
         .run(handler, CancellationToken::new());
     within("reading", run).await.unwrap();
-    let seen = seen.lock().unwrap().clone();
-    seen
+    std::mem::take(&mut *seen.lock().unwrap())
 }
 
 /// Sixteen tasks send at once, each its own key, while leaders die, come back and stop.

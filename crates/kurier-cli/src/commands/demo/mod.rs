@@ -1,0 +1,113 @@
+//! `kurier demo`: a cluster, a producer and consumers under trouble, and a verdict on every message.
+//!
+//! [`plan`] says what happens when, [`stage`] has the cast, [`witness`] writes down what becomes of each
+//! message, [`story`] tells it, [`report`] is the end of it.
+
+mod plan;
+mod report;
+mod sender;
+mod stage;
+mod story;
+mod witness;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use plan::{Plan, Step};
+use report::Report;
+use stage::Stage;
+use story::Story;
+use witness::Witness;
+
+/// What the user asked for.
+#[derive(Debug, Clone)]
+pub struct Demo {
+    /// The user's own cluster; `None` starts an embedded one.
+    pub bootstrap: Option<String>,
+    /// How long messages are sent.
+    pub length: Duration,
+    /// Leaves the cluster running afterwards, or the topic on the user's cluster.
+    pub keep: bool,
+    /// Prints one JSON object instead of a table; the story goes to standard error.
+    pub json: bool,
+    /// Sends as many do who lose messages, `acks=1`, with followers that have stopped following: must
+    /// end with loss.
+    pub control: bool,
+}
+
+/// Longest wait for what was sent to be delivered and handled, without any progress.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Runs the demo. True when nothing was lost and the order held.
+///
+/// # Errors
+/// When the cast could not be set up, or the verdict not be written.
+pub async fn run(demo: Demo, interrupted: CancellationToken) -> anyhow::Result<bool> {
+    let story = Arc::new(Story::new(demo.json));
+    let witness = Arc::new(Witness::new(Arc::clone(&story)));
+    let mut stage = Stage::set(&demo, &story, &witness).await?;
+    let plan = Plan::new(demo.length, demo.bootstrap.is_none(), demo.control);
+    play(&plan, &mut stage, &story, &witness, &interrupted).await?;
+    story.tell("no more messages are sent; what is under way arrives");
+    stage.finish_sending(PATIENCE).await;
+    settle(&story, &witness).await;
+    let kills = stage.kills();
+    stage.close_consumers(PATIENCE).await;
+    let report = Report::new(&witness, kills);
+    story.end();
+    report.write(demo.json)?;
+    if demo.keep && !interrupted.is_cancelled() {
+        stage.keep(&story, &interrupted).await;
+    }
+    stage.close().await;
+    Ok(report.holds())
+}
+
+async fn play(
+    plan: &Plan,
+    stage: &mut Stage,
+    story: &Story,
+    witness: &Witness,
+    interrupted: &CancellationToken,
+) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    for (at, step) in plan.steps() {
+        let due = tokio::time::sleep_until((begun + *at).into());
+        tokio::pin!(due);
+        loop {
+            tokio::select! {
+                () = &mut due => break,
+                () = tokio::time::sleep(Duration::from_millis(100)) => story.counters(witness),
+                () = interrupted.cancelled() => {
+                    story.tell("interrupted: the verdict on what was sent until now follows");
+                    return Ok(());
+                }
+            }
+        }
+        match step {
+            Step::Kill(node) => stage.kill(*node, story).await?,
+            Step::Start(node) => stage.start(*node, story).await?,
+            Step::FreezeOthers(node) => stage.freeze_others(*node, true, story).await?,
+            Step::ThawOthers(node) => stage.freeze_others(*node, false, story).await?,
+            Step::Join => stage.join(story)?,
+            Step::Leave => stage.leave(story).await,
+            Step::End => {}
+        }
+    }
+    Ok(())
+}
+
+/// Waits until every message is accounted for, or nothing has happened for a while.
+async fn settle(story: &Story, witness: &Witness) {
+    let mut progress = (witness.progress(), Instant::now());
+    while !witness.is_complete() && progress.1.elapsed() < PATIENCE {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        story.counters(witness);
+        let now = witness.progress();
+        if now != progress.0 {
+            progress = (now, Instant::now());
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The end: a table and a verdict, or one JSON object.
+
+use std::io::Write;
+
+use kurier::{GroupJudgement, Judgement};
+use serde_json::json;
+
+use super::witness::{BATCH, SINGLE, Witness};
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Report {
+    judgement: Judgement,
+    rebalances: u64,
+    kills: u64,
+}
+
+impl Report {
+    /// The verdict of the witness.
+    pub fn new(witness: &Witness, kills: u64) -> Self {
+        Self { judgement: witness.judge(), rebalances: witness.rebalances(), kills }
+    }
+
+    /// True when nothing was lost and the order held.
+    pub fn holds(&self) -> bool {
+        self.judgement.holds()
+    }
+
+    /// Prints it.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn write(&self, json: bool) -> std::io::Result<()> {
+        let mut out = std::io::stdout().lock();
+        if json { writeln!(out, "{}", self.json()) } else { out.write_all(self.table().as_bytes()) }
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let of = |pick: fn(&GroupJudgement) -> u64| json!({ "single": self.group(SINGLE).map_or(0, pick), "batch": self.group(BATCH).map_or(0, pick) });
+        json!({
+            "accepted": self.judgement.accepted,
+            "delivered": self.judgement.delivered,
+            "failed": self.judgement.failed,
+            "handled": of(|group| group.handled),
+            "lost": self.judgement.lost(),
+            "duplicates": of(|group| group.duplicates),
+            "order_violations": self.judgement.order_violations(),
+            "rebalances": self.rebalances,
+            "broker_kills": self.kills,
+            "longest_stall_ms": u64::try_from(self.judgement.longest_stall.as_millis()).unwrap_or(u64::MAX),
+            "verdict": self.verdict_word(),
+        })
+    }
+
+    fn table(&self) -> String {
+        let judgement = &self.judgement;
+        let mut text = format!("\n{:<26}{:>10}{:>10}\n", "", "single", "batch");
+        let mut row = |name: &str, pick: fn(&GroupJudgement) -> u64| {
+            let of = |group| self.group(group).map_or(0, pick);
+            text += &format!("{name:<26}{:>10}{:>10}\n", of(SINGLE), of(BATCH));
+        };
+        row("handled", |group| group.handled);
+        row("handled again", |group| group.duplicates);
+        row("out of order", |group| group.out_of_order);
+        row("lost", |group| group.lost);
+        text += &format!(
+            "\naccepted {}, delivered {}, failed {}, without an outcome {}\n",
+            judgement.accepted, judgement.delivered, judgement.failed, judgement.under_way
+        );
+        text += &format!(
+            "brokers killed {}, rebalances {}, longest wait for an acknowledgement {:.1} s\n\n",
+            self.kills,
+            self.rebalances,
+            judgement.longest_stall.as_secs_f64()
+        );
+        text + &self.verdict() + "\n"
+    }
+
+    fn verdict(&self) -> String {
+        let judgement = &self.judgement;
+        match self.verdict_word() {
+            "lost" => {
+                format!("LOST: {} acknowledged messages were never handled.", judgement.lost())
+            }
+            "out of order" => {
+                format!(
+                    "OUT OF ORDER: {} messages overtook one of their key.",
+                    judgement.order_violations()
+                )
+            }
+            "undecided" => {
+                format!("UNDECIDED: {} messages have no outcome yet.", judgement.under_way)
+            }
+            _ => format!(
+                "NOTHING LOST: {} messages, each delivered and handled by both groups.",
+                judgement.delivered
+            ),
+        }
+    }
+
+    fn verdict_word(&self) -> &'static str {
+        if self.judgement.lost() > 0 {
+            "lost"
+        } else if self.judgement.order_violations() > 0 {
+            "out of order"
+        } else if self.judgement.under_way > 0 {
+            "undecided"
+        } else {
+            "nothing lost"
+        }
+    }
+
+    fn group(&self, name: &str) -> Option<&GroupJudgement> {
+        self.judgement.groups.iter().find(|group| group.group == name)
+    }
+}

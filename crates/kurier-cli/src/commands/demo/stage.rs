@@ -1,0 +1,330 @@
+//! The cast: the cluster, the producer, the instances of the consumers, and what can be done to them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use kurier::{
+    Admin, BatchMessageConsumer, ClientConfig, ClientError, ConsumeError, ConsumeReport, Context,
+    Failure, Message, MessageDecoder, NewTopic, Received, SingleMessageConsumer,
+};
+use kurier_broker::EmbeddedCluster;
+use serde_json::Value;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::Demo;
+use super::sender::Sender;
+use super::story::Story;
+use super::witness::{BATCH, SINGLE, Witness};
+
+/// Everybody who takes part.
+pub struct Stage {
+    cluster: Option<EmbeddedCluster>,
+    bootstrap: String,
+    topic: String,
+    groups: Groups,
+    /// The topic on the user's cluster, to be deleted in the end.
+    borrowed: Option<Admin>,
+    keep: bool,
+    witness: Arc<Witness>,
+    consumers: Vec<Instance>,
+    started: usize,
+    sending: Option<Sending>,
+    kills: u64,
+}
+
+struct Groups {
+    single: String,
+    batch: String,
+}
+
+struct Sending {
+    stop: CancellationToken,
+    task: JoinHandle<(Sender, anyhow::Result<()>)>,
+}
+
+struct Instance {
+    name: String,
+    single: bool,
+    shutdown: CancellationToken,
+    run: JoinHandle<Result<ConsumeReport, ConsumeError>>,
+}
+
+const NODES: u16 = 3;
+const PARTITIONS: u32 = 3;
+
+impl Stage {
+    /// Sets the stage: cluster, topic, two single consumers and a batch consumer, and the producer,
+    /// which begins to send.
+    ///
+    /// # Errors
+    /// When a part of it cannot be had.
+    pub async fn set(
+        demo: &Demo,
+        story: &Arc<Story>,
+        witness: &Arc<Witness>,
+    ) -> anyhow::Result<Self> {
+        let mut stage = match &demo.bootstrap {
+            None => Self::embedded(story, witness).await?,
+            Some(bootstrap) => Self::borrowed(bootstrap, story, witness).await?,
+        };
+        stage.keep = demo.keep;
+        for _ in 0..2 {
+            stage.join(story)?;
+        }
+        stage.join_batch(story)?;
+        let sender = if demo.control {
+            story.tell("the control: a producer with acks=1, as many are set up");
+            Sender::careless(&stage.bootstrap, Arc::clone(witness))?
+        } else {
+            Sender::safe(&stage.bootstrap, Arc::clone(story), Arc::clone(witness)).await?
+        };
+        story.tell("the producer sends 2,000 earthquakes a second, keyed by network");
+        stage.send(sender);
+        Ok(stage)
+    }
+
+    async fn embedded(story: &Story, witness: &Arc<Witness>) -> anyhow::Result<Self> {
+        let topic = "python-topic";
+        let partitions = i32::try_from(PARTITIONS)?;
+        let cluster =
+            EmbeddedCluster::builder().nodes(NODES).topic(topic, partitions).start().await?;
+        let bootstrap = cluster.bootstrap();
+        story.tell(&format!("an embedded cluster of {NODES} nodes listens on {bootstrap}"));
+        story.tell(&format!(
+            "topic {topic}: {PARTITIONS} partitions, {NODES} replicas, 2 must be in sync"
+        ));
+        let groups = Groups {
+            single: "single_message_group_1".to_owned(),
+            batch: "batch_message_group_1".to_owned(),
+        };
+        Ok(Self::new(Some(cluster), None, bootstrap, topic.to_owned(), groups, witness))
+    }
+
+    async fn borrowed(
+        bootstrap: &str,
+        story: &Story,
+        witness: &Arc<Witness>,
+    ) -> anyhow::Result<Self> {
+        let admin = Admin::connect(&ClientConfig::new(bootstrap))?;
+        let brokers = admin.cluster_info().await?.brokers.len();
+        let name = uuid::Uuid::new_v4().simple().to_string();
+        let topic = format!("kurier-demo-{}", &name[..8]);
+        let replicas = u16::try_from(brokers.clamp(1, 3))?;
+        let mut wanted = NewTopic::new(&topic).partitions(PARTITIONS).replication(replicas);
+        if replicas == 3 {
+            wanted = wanted.config("min.insync.replicas", "2");
+        }
+        admin.create_topic(&wanted).await?;
+        story.tell(&format!(
+            "topic {topic} on {bootstrap}: {PARTITIONS} partitions, {replicas} replicas"
+        ));
+        story.tell("stop and start your brokers as you like; the verdict comes in the end");
+        let groups = Groups { single: format!("{topic}-single"), batch: format!("{topic}-batch") };
+        Ok(Self::new(None, Some(admin), bootstrap.to_owned(), topic, groups, witness))
+    }
+
+    fn new(
+        cluster: Option<EmbeddedCluster>,
+        borrowed: Option<Admin>,
+        bootstrap: String,
+        topic: String,
+        groups: Groups,
+        witness: &Arc<Witness>,
+    ) -> Self {
+        Self {
+            cluster,
+            bootstrap,
+            topic,
+            groups,
+            borrowed,
+            keep: false,
+            witness: Arc::clone(witness),
+            consumers: Vec::new(),
+            started: 0,
+            sending: None,
+            kills: 0,
+        }
+    }
+
+    fn send(&mut self, sender: Sender) {
+        let stop = CancellationToken::new();
+        let (stopped, topic, witness) =
+            (stop.clone(), self.topic.clone(), Arc::clone(&self.witness));
+        let task = tokio::spawn(async move {
+            let sent = sender.run(&topic, &witness, &stopped).await;
+            (sender, sent)
+        });
+        self.sending = Some(Sending { stop, task });
+    }
+
+    /// One more instance of the single consumer.
+    ///
+    /// # Errors
+    /// Never yet; a consumer's configuration is checked when it runs.
+    pub fn join(&mut self, story: &Story) -> anyhow::Result<()> {
+        self.started += 1;
+        let name = format!("single-{}", self.started);
+        story.tell(&format!("{name} joins group {}", self.groups.single));
+        let (witness, saw) = (Arc::clone(&self.witness), Arc::clone(&self.witness));
+        let handler = move |message: Arc<Received<Message<Value>>>, _: Context| {
+            if let Some(message) = message.value() {
+                witness.handled(SINGLE, message.id());
+            }
+            std::future::ready(Ok::<(), Failure>(()))
+        };
+        let (shutdown, instance) = (CancellationToken::new(), name.clone());
+        let run = SingleMessageConsumer::builder(&self.bootstrap, self.topic.as_str())
+            .group(&self.groups.single)
+            .instance(&name)
+            .decoder(MessageDecoder::<Value>::default())
+            .on_event(move |event| saw.saw(&instance, event))
+            .run(handler, shutdown.clone());
+        self.consumers.push(Instance { name, single: true, shutdown, run: tokio::spawn(run) });
+        Ok(())
+    }
+
+    fn join_batch(&mut self, story: &Story) -> anyhow::Result<()> {
+        let name = "batch-1".to_owned();
+        story.tell(&format!("{name} joins group {}", self.groups.batch));
+        let (witness, saw) = (Arc::clone(&self.witness), Arc::clone(&self.witness));
+        let handler = move |batch: Arc<kurier::Batch<Message<Value>>>, _: Context| {
+            for message in batch.items().iter().filter_map(|received| received.value()) {
+                witness.handled(BATCH, message.id());
+            }
+            std::future::ready(Ok::<_, Failure>(batch.all_done()))
+        };
+        let (shutdown, instance) = (CancellationToken::new(), name.clone());
+        let run = BatchMessageConsumer::builder(&self.bootstrap, self.topic.as_str())
+            .group(&self.groups.batch)
+            .instance(&name)
+            .decoder(MessageDecoder::<Value>::default())
+            .on_event(move |event| saw.saw(&instance, event))
+            .run(handler, shutdown.clone());
+        self.consumers.push(Instance { name, single: false, shutdown, run: tokio::spawn(run) });
+        Ok(())
+    }
+
+    /// The first instance of the single consumer finishes what it has, commits, and leaves.
+    pub async fn leave(&mut self, story: &Story) {
+        if let Some(index) = self.consumers.iter().position(|instance| instance.single) {
+            let instance = self.consumers.remove(index);
+            story.tell(&format!("{} is stopped", instance.name));
+            instance.end(Duration::from_secs(30)).await;
+        }
+    }
+
+    /// Kills a node of the embedded cluster.
+    ///
+    /// # Errors
+    /// When it is down.
+    pub async fn kill(&mut self, node: i32, story: &Story) -> anyhow::Result<()> {
+        let Some(cluster) = &self.cluster else { return Ok(()) };
+        let leads = cluster.info().nodes.iter().find(|it| it.node == node).map_or(0, |it| it.leads);
+        cluster.kill(node).await?;
+        self.kills += 1;
+        story.tell(&format!("node {node} is KILLED: its sockets die; it led {leads} partition(s)"));
+        Ok(())
+    }
+
+    /// Starts a node of the embedded cluster.
+    ///
+    /// # Errors
+    /// When it is up, or its port is gone.
+    pub async fn start(&mut self, node: i32, story: &Story) -> anyhow::Result<()> {
+        let Some(cluster) = &self.cluster else { return Ok(()) };
+        cluster.start(node).await?;
+        story.tell(&format!("node {node} is started again, catches up, and leads again"));
+        Ok(())
+    }
+
+    /// Replicas on all nodes but `node` stop following, or follow again.
+    ///
+    /// # Errors
+    /// Never, with nodes that are there.
+    pub async fn freeze_others(
+        &mut self,
+        node: i32,
+        frozen: bool,
+        story: &Story,
+    ) -> anyhow::Result<()> {
+        let Some(cluster) = &self.cluster else { return Ok(()) };
+        for other in (1..=i32::from(NODES)).filter(|other| *other != node) {
+            if frozen { cluster.freeze(other).await? } else { cluster.thaw(other).await? }
+        }
+        let what = if frozen { "stop following" } else { "follow again" };
+        story.tell(&format!("the control: replicas on all nodes but {node} {what}"));
+        Ok(())
+    }
+
+    /// No more messages; waits for the outcomes of those that were sent.
+    pub async fn finish_sending(&mut self, patience: Duration) {
+        let Some(Sending { stop, task }) = self.sending.take() else { return };
+        stop.cancel();
+        match task.await {
+            Ok((sender, sent)) => {
+                if let Err(error) = sent.context("the producer stopped early") {
+                    tracing::error!("{error:#}");
+                }
+                sender.close(patience).await;
+            }
+            Err(error) => tracing::error!(%error, "the producer's task failed"),
+        }
+    }
+
+    /// How many nodes were killed.
+    pub fn kills(&self) -> u64 {
+        self.kills
+    }
+
+    /// Every consumer finishes what it has, commits, and leaves.
+    pub async fn close_consumers(&mut self, patience: Duration) {
+        for instance in &self.consumers {
+            instance.shutdown.cancel();
+        }
+        for instance in self.consumers.drain(..) {
+            instance.end(patience).await;
+        }
+    }
+
+    /// Leaves everything as it is: an embedded cluster goes on until interrupted.
+    pub async fn keep(&self, story: &Story, interrupted: &CancellationToken) {
+        let (topic, bootstrap) = (&self.topic, &self.bootstrap);
+        if self.cluster.is_some() {
+            story.tell(&format!("the cluster stays: {bootstrap}, topic {topic}; Ctrl-C ends it"));
+            interrupted.cancelled().await;
+        } else {
+            story.tell(&format!("topic {topic} stays on {bootstrap}"));
+        }
+    }
+
+    /// The cluster closes; a topic on the user's cluster is deleted, unless it is to be kept.
+    pub async fn close(self) {
+        if let Some(admin) = self.borrowed {
+            if !self.keep {
+                let deleted: Result<(), ClientError> = admin.delete_topic(&self.topic).await;
+                if let Err(error) = deleted {
+                    tracing::warn!(%error, topic = self.topic, "the topic stays");
+                }
+            }
+            admin.close().await;
+        }
+        if let Some(cluster) = self.cluster {
+            cluster.close().await;
+        }
+    }
+}
+
+impl Instance {
+    async fn end(self, patience: Duration) {
+        self.shutdown.cancel();
+        // The consumer has its own deadline for closing; this one is for a consumer that breaks it.
+        match tokio::time::timeout(patience + Duration::from_secs(60), self.run).await {
+            Ok(Ok(Ok(_))) => {}
+            Ok(Ok(Err(error))) => tracing::error!(%error, instance = self.name, "did not run"),
+            Ok(Err(error)) => tracing::error!(%error, instance = self.name, "broke down"),
+            Err(_) => tracing::error!(instance = self.name, "did not close"),
+        }
+    }
+}
