@@ -1,27 +1,94 @@
-//! The binary `kurier`.
+//! The binary `kurier`: reads the command line, runs the command, and ends with a code that is true.
 
+mod args;
 mod commands;
+mod exit;
+mod output;
+mod signals;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
+use clap::{CommandFactory, Parser};
+use tracing_subscriber::EnvFilter;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let demo = commands::demo::Demo {
-        bootstrap: None,
-        length: Duration::from_secs(17),
-        keep: false,
-        json: std::env::args().any(|a| a == "json"),
-        control: std::env::args().any(|a| a == "--control"),
+use args::{Cli, Command, Global, Output};
+use exit::Exit;
+use signals::Signals;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log(&cli.global);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!("no runtime: {error}");
+            return Exit::Failed.code();
+        }
     };
-    match commands::demo::run(demo, CancellationToken::new()).await {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(3),
+    let ended = runtime.block_on(run(cli));
+    // A read of a terminal may never end.
+    runtime.shutdown_background();
+    match ended {
+        Ok(exit) => exit.code(),
+        Err(error) if is_closed_pipe(&error) => Exit::Done.code(),
         Err(error) => {
             tracing::error!("{error:#}");
-            ExitCode::FAILURE
+            Exit::of(&error).code()
         }
     }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<Exit> {
+    let signals = Signals::listen()?;
+    let global = cli.global;
+    match cli.command {
+        Command::Demo(args) => {
+            let demo = commands::demo::Demo {
+                bootstrap: global.bootstrap,
+                length: args.length,
+                keep: args.keep,
+                json: global.output == Output::Json,
+                control: args.control,
+            };
+            let holds = commands::demo::run(demo, signals.drain.clone()).await?;
+            Ok(if holds { signals.exit() } else { Exit::Loss })
+        }
+        Command::Cluster(command) => commands::cluster::run(command, &global, &signals).await,
+        Command::Topic(command) => commands::topic::run(command, &global).await,
+        Command::Group(command) => commands::group::run(command, &global).await,
+        Command::Produce(args) => commands::produce::run(args, &global, &signals).await,
+        Command::Consume(command) => commands::consume::run(command, &global, &signals).await,
+        Command::Completion { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "kurier", &mut std::io::stdout());
+            Ok(Exit::Done)
+        }
+        Command::Version => {
+            let (_, librdkafka) = rdkafka::util::get_rdkafka_version();
+            let version = env!("CARGO_PKG_VERSION");
+            output::text(&format!("kurier {version} (librdkafka {librdkafka})\n"))?;
+            Ok(Exit::Done)
+        }
+    }
+}
+
+fn log(global: &Global) {
+    let level = match (global.quiet, global.verbose) {
+        (true, _) => "error",
+        (false, 0) if matches!(std::env::args().nth(1).as_deref(), Some("demo")) => "error",
+        (false, 0) => "info",
+        (false, 1) => "debug",
+        (false, _) => "trace",
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(level))
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let kinds = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    kinds.into_iter().any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
 }

@@ -1,0 +1,325 @@
+//! The command line, as clap reads it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::exit;
+
+/// At-least-once messaging on Apache Kafka.
+#[derive(Debug, Parser)]
+#[command(name = "kurier", version, about, after_help = exit::help(), max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// The cluster: HOST:PORT, several with commas between [default: localhost:9092]
+    #[arg(short, long, global = true, env = "KURIER_BOOTSTRAP", value_name = "HOST:PORT")]
+    pub bootstrap: Option<String>,
+    /// One of librdkafka's properties; those that break the promise are refused
+    #[arg(short = 'X', long = "property", global = true, value_name = "KEY=VALUE", value_parser = property)]
+    pub properties: Vec<(String, String)>,
+    /// How results are printed
+    #[arg(short, long, global = true, default_value = "table")]
+    pub output: Output,
+    /// How long to wait for the cluster [default: 10s; produce and consume wait for ever]
+    #[arg(long, global = true, value_name = "TIME", value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// Say more on standard error; twice for even more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Say only errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+}
+
+impl Global {
+    /// The cluster's addresses.
+    pub fn bootstrap(&self) -> &str {
+        self.bootstrap.as_deref().unwrap_or("localhost:9092")
+    }
+
+    /// How long an admin command waits.
+    pub fn admin_timeout(&self) -> Duration {
+        self.timeout.unwrap_or(Duration::from_secs(10))
+    }
+
+    /// For the library's clients.
+    pub fn client(&self) -> kurier::ClientConfig {
+        let mut config = kurier::ClientConfig::new(self.bootstrap());
+        config.properties = self.properties.iter().cloned().collect::<BTreeMap<_, _>>();
+        config
+    }
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people
+    Table,
+    /// One JSON object, or one a line
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// A cluster, a producer and consumers, a broker killed under load, and a verdict on every message
+    Demo(DemoArgs),
+    /// The embedded cluster and its nodes
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
+    /// Topics: create, list, describe, delete
+    #[command(subcommand)]
+    Topic(TopicCommand),
+    /// Send messages: from files, from standard input, or samples
+    Produce(ProduceArgs),
+    /// Print messages as they are handled, and commit what was printed
+    #[command(subcommand)]
+    Consume(ConsumeCommand),
+    /// Consumer groups: list, describe, lag
+    #[command(subcommand)]
+    Group(GroupCommand),
+    /// Print a completion script for a shell
+    Completion {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the version, and that of librdkafka
+    Version,
+}
+
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// How long messages are sent
+    #[arg(long = "for", value_name = "TIME", default_value = "17s", value_parser = duration)]
+    pub length: Duration,
+    /// Leave the cluster running afterwards, or the topic on your own cluster
+    #[arg(long)]
+    pub keep: bool,
+    /// The control: acks=1 and followers that stopped following; must end with loss
+    #[arg(long, hide = true)]
+    pub control: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ClusterCommand {
+    /// Run an embedded cluster in memory until stopped
+    Run {
+        /// How many nodes, 1 to 9
+        #[arg(long, default_value_t = 3)]
+        nodes: u16,
+        /// The first node's port, the others follow it; 0 takes free ones
+        #[arg(long, default_value_t = 9092)]
+        port: u16,
+        /// A topic to begin with; may be repeated
+        #[arg(long = "topic", value_name = "NAME[:PARTITIONS]")]
+        topics: Vec<String>,
+        /// Megabytes that each partition keeps; then its oldest messages go
+        #[arg(long, value_name = "MB", default_value_t = 256)]
+        memory: usize,
+    },
+    /// Kill a node: its sockets die at once
+    Kill { node: i32 },
+    /// Stop a node: it hands over what it leads first
+    Stop { node: i32 },
+    /// Start a node that was killed or stopped
+    Start { node: i32 },
+    /// The nodes, of any Kafka
+    Info,
+    /// Whether every partition has a leader and all its replicas; exit code 10 when not
+    Health,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TopicCommand {
+    /// Create a topic
+    Create {
+        name: String,
+        /// How many partitions
+        #[arg(long, default_value_t = 3)]
+        partitions: u32,
+        /// Replicas of each; by default as many as there are brokers, up to three
+        #[arg(long)]
+        replication: Option<u16>,
+        /// A setting of the topic
+        #[arg(long = "config", value_name = "KEY=VALUE", value_parser = property)]
+        configs: Vec<(String, String)>,
+    },
+    /// List topics
+    List,
+    /// Partitions, leaders, replicas and offsets of a topic
+    Describe { name: String },
+    /// Delete a topic and everything in it
+    Delete { name: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum GroupCommand {
+    /// List groups
+    List,
+    /// Per partition what is committed, the end, the lag, and who has it
+    Describe { group: String },
+    /// The lag, in all and per partition; exit code 0 whatever it is
+    Lag { group: String },
+}
+
+#[derive(Debug, Args)]
+pub struct ProduceArgs {
+    /// Where to
+    pub topic: String,
+    /// Files to read; standard input without, or as -
+    pub files: Vec<PathBuf>,
+    /// What a line of input is
+    #[arg(long, default_value = "lines")]
+    pub input: Input,
+    /// With ndjson: the field whose value is the key
+    #[arg(long, value_name = "FIELD")]
+    pub key: Option<String>,
+    /// With lines and raw: what comes before this on a line is the key
+    #[arg(long, value_name = "TEXT", conflicts_with = "key")]
+    pub key_delimiter: Option<String>,
+    /// Make this many sample messages instead of reading
+    #[arg(long, value_name = "N", conflicts_with = "files")]
+    pub sample: Option<u64>,
+    /// At most this many messages a second
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub rate: Option<u64>,
+    /// How messages are retried
+    #[arg(long, default_value = "default")]
+    pub delivery: Delivery,
+    /// What to print of deliveries: nothing, a summary, a JSON line for each
+    #[arg(long, default_value = "summary")]
+    pub report: ReportKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Input {
+    /// A line is the content of a new message
+    Lines,
+    /// A line is a whole message, or any JSON that becomes the content of a new one
+    Ndjson,
+    /// A line's bytes are the value as they are
+    Raw,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Delivery {
+    /// Idempotent, retried until delivered
+    Default,
+    /// acks=all, retries=5, retry.backoff.ms=1000, one request in flight
+    OneInFlight,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReportKind {
+    None,
+    Summary,
+    Each,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConsumeCommand {
+    /// One message at a time, in group single_message_group_1
+    Single(ConsumeArgs),
+    /// In batches, in group batch_message_group_1
+    Batch {
+        #[command(flatten)]
+        consume: ConsumeArgs,
+        /// A batch is full with this many messages
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        batch_size: usize,
+        /// Or when its first message has waited this long
+        #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+        batch_wait: Duration,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct ConsumeArgs {
+    /// The topics
+    #[arg(required = true)]
+    pub topics: Vec<String>,
+    /// The group; its instances share the partitions
+    #[arg(long)]
+    pub group: Option<String>,
+    /// This instance's name [default: the host's name]
+    #[arg(long)]
+    pub instance: Option<String>,
+    /// Be a static member under the instance's name: a restart costs no rebalance
+    #[arg(long = "static", requires = "instance")]
+    pub static_membership: bool,
+    /// Attempts at a message before its partition stops
+    #[arg(long, value_name = "N")]
+    pub retries: Option<u32>,
+    /// What becomes of the run when a message can't be handled; its partition stops in any case
+    #[arg(long, default_value = "stop")]
+    pub on_failure: OnFailure,
+    /// Leave when everything that was there at the start is handled
+    #[arg(long)]
+    pub exit_at_end: bool,
+    /// Leave after so long without a message
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub idle_exit: Option<Duration>,
+    #[command(flatten)]
+    pub view: View,
+}
+
+/// What is read, and as what.
+#[derive(Debug, Clone, Args)]
+pub struct View {
+    /// Where a group without commits starts: earliest, latest, or an RFC 3339 time
+    #[arg(long, default_value = "earliest", value_parser = from)]
+    pub from: kurier::StartFrom,
+    /// What the values are
+    #[arg(long, default_value = "message")]
+    pub decode: Decode,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Decode {
+    /// kurier's messages: id, content, timestamp
+    Message,
+    /// Any JSON
+    Json,
+    /// UTF-8
+    Text,
+    /// Bytes
+    Raw,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnFailure {
+    /// The other partitions go on
+    Stop,
+    /// The run ends
+    Exit,
+}
+
+fn property(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
+    Ok((name.trim().to_owned(), value.to_owned()))
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let expected = "expected a time such as 500ms, 30s, 5m";
+    let parsed: jiff::SignedDuration = text.parse().map_err(|_| expected)?;
+    Duration::try_from(parsed).map_err(|_| expected.to_owned())
+}
+
+fn from(text: &str) -> Result<kurier::StartFrom, String> {
+    match text {
+        "earliest" => Ok(kurier::StartFrom::Earliest),
+        "latest" => Ok(kurier::StartFrom::Latest),
+        time => time.parse().map(kurier::StartFrom::Time).map_err(|_| {
+            "expected earliest, latest or a time such as 2026-01-31T12:00:00Z".to_owned()
+        }),
+    }
+}

@@ -1,0 +1,97 @@
+//! `kurier group`: list, describe, lag. The figures are those of Kafka's own `kafka-consumer-groups`.
+
+use kurier::{GroupLag, LagRow};
+use serde_json::{Value, json};
+
+use crate::args::{Global, GroupCommand, Output};
+use crate::exit::Exit;
+use crate::output::{self, known};
+
+/// Does what was asked.
+///
+/// # Errors
+/// When it cannot be done.
+pub async fn run(command: GroupCommand, global: &Global) -> anyhow::Result<Exit> {
+    let admin = super::admin(global)?;
+    let is_json = global.output == Output::Json;
+    match command {
+        GroupCommand::List => {
+            let groups = admin.list_groups().await?;
+            if is_json {
+                for group in &groups {
+                    output::json(&json!({ "group": group.name, "state": group.state.name() }))?;
+                }
+            } else {
+                let row = |group: &kurier::GroupListing| {
+                    vec![group.name.clone(), group.state.to_string()]
+                };
+                output::table(&["GROUP", "STATE"], &groups.iter().map(row).collect::<Vec<_>>())?;
+            }
+        }
+        GroupCommand::Describe { group } => {
+            let lag = admin.lag(&group).await?;
+            if is_json { output::json(&described(&lag))? } else { describe(&lag)? }
+        }
+        GroupCommand::Lag { group } => {
+            let lag = admin.lag(&group).await?;
+            let total: i64 = lag.rows.iter().filter_map(LagRow::lag).sum();
+            if is_json {
+                output::json(&json!({ "group": group, "lag": total, "partitions": rows(&lag) }))?;
+            } else {
+                output::text(&format!("{total}\n"))?;
+            }
+        }
+    }
+    admin.close().await;
+    Ok(Exit::Done)
+}
+
+fn describe(lag: &GroupLag) -> std::io::Result<()> {
+    let group = &lag.group;
+    let coordinator = group.coordinator.as_ref().map(kurier::Broker::address);
+    output::text(&format!(
+        "group {}: {}, {} members, protocol {}, coordinator {}\n",
+        group.name,
+        group.state,
+        group.members.len(),
+        known(group.protocol.as_ref()),
+        known(coordinator)
+    ))?;
+    let row = |row: &LagRow| {
+        let member = row.member.as_ref();
+        vec![
+            row.partition.topic.to_string(),
+            row.partition.partition.to_string(),
+            known(row.committed.map(|offset| offset.0)),
+            known(row.end.map(|offset| offset.0)),
+            known(row.lag()),
+            known(member.map(|member| &member.id)),
+            known(member.map(|member| &member.client_id)),
+            known(member.map(|member| &member.host)),
+        ]
+    };
+    let headings = ["TOPIC", "PARTITION", "COMMITTED", "END", "LAG", "MEMBER", "CLIENT", "HOST"];
+    output::table(&headings, &lag.rows.iter().map(row).collect::<Vec<_>>())
+}
+
+fn described(lag: &GroupLag) -> Value {
+    let group = &lag.group;
+    json!({
+        "group": group.name, "state": group.state.name(), "protocol": group.protocol,
+        "coordinator": group.coordinator.as_ref().map(kurier::Broker::address),
+        "members": group.members.len(), "partitions": rows(lag),
+    })
+}
+
+fn rows(lag: &GroupLag) -> Vec<Value> {
+    let row = |row: &LagRow| {
+        let member = row.member.as_ref();
+        json!({
+            "topic": &*row.partition.topic, "partition": row.partition.partition.0,
+            "committed": row.committed.map(|offset| offset.0), "end": row.end.map(|offset| offset.0),
+            "lag": row.lag(), "member": member.map(|member| &member.id),
+            "client": member.map(|member| &member.client_id), "host": member.map(|member| &member.host),
+        })
+    };
+    lag.rows.iter().map(row).collect()
+}

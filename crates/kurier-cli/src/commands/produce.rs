@@ -1,0 +1,335 @@
+//! `kurier produce`: lines, JSON or samples in, messages out; a line that cannot be sent is named, and
+//! the rest goes on.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use kurier::{
+    DeliveryProfile, DeliveryReport, Headers, Message, MessageProducer, OutgoingRecord, SendError,
+};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use crate::args::{Delivery, Global, Input, ProduceArgs, ReportKind};
+use crate::exit::Exit;
+use crate::output;
+use crate::signals::Signals;
+
+/// Sends everything, and waits until it is delivered.
+///
+/// # Errors
+/// When the configuration is not right, or the producer can't go on.
+pub async fn run(args: ProduceArgs, global: &Global, signals: &Signals) -> anyhow::Result<Exit> {
+    let begun = Instant::now();
+    let tally = Arc::new(Tally::default());
+    let producer = producer(&args, global, &tally).await?;
+    let mut lines = source(&args);
+    let mut pace = Pace::new(args.rate);
+    let sent = async {
+        while let Some(line) = next(&mut lines, signals, &tally).await {
+            pace.next().await;
+            match outgoing(&args, &line) {
+                Ok(outgoing) => send(&producer, &args.topic, &outgoing, &line, &tally).await?,
+                Err(reason) => tally.bad(&line, &reason),
+            }
+        }
+        Ok::<(), SendError>(())
+    };
+    let sent = tokio::select! {
+        sent = sent => sent,
+        () = signals.leave.cancelled() => Ok(()),
+    };
+    let patience = global.timeout.unwrap_or(FOR_EVER);
+    let report = tokio::select! {
+        report = producer.close(patience) => report,
+        () = signals.leave.cancelled() => producer.close(Duration::ZERO).await,
+    };
+    sent?;
+    let delivered = tally.delivered.load(Ordering::Relaxed);
+    let (failed, bad) = (tally.failed.load(Ordering::Relaxed), tally.bad.load(Ordering::Relaxed));
+    let unsent = report.unsent.len() as u64;
+    if args.report == ReportKind::Summary {
+        let seconds = begun.elapsed().as_secs_f64();
+        output::text(&format!(
+            "{delivered} messages delivered to {} in {seconds:.1} s; {} failed, {bad} bad lines, {unsent} unsent\n",
+            args.topic,
+            failed.saturating_sub(unsent),
+        ))?;
+    }
+    if unsent > 0 {
+        tracing::error!(unsent, "incomplete: these messages were accepted and not delivered");
+        return Ok(Exit::Incomplete);
+    }
+    Ok(if failed + bad > 0 { Exit::Failed } else { signals.exit() })
+}
+
+/// Longer than any process lives; a year.
+const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// Lines read ahead.
+const AHEAD: usize = 1024;
+/// A longer line cannot be a message: the limit of one is 1,000,000 bytes.
+const LINE_BYTES_MAX: u64 = 4 << 20;
+
+#[derive(Debug, Default)]
+struct Tally {
+    delivered: AtomicU64,
+    failed: AtomicU64,
+    bad: AtomicU64,
+}
+
+impl Tally {
+    fn bad(&self, line: &Line, reason: &str) {
+        self.bad.fetch_add(1, Ordering::Relaxed);
+        tracing::error!("{}:{}: {reason}", line.file, line.number);
+    }
+}
+
+async fn producer(
+    args: &ProduceArgs,
+    global: &Global,
+    tally: &Arc<Tally>,
+) -> anyhow::Result<MessageProducer> {
+    let (tally, each) = (Arc::clone(tally), args.report == ReportKind::Each);
+    let settle = move |report: &DeliveryReport| {
+        let count = if report.outcome.is_ok() { &tally.delivered } else { &tally.failed };
+        count.fetch_add(1, Ordering::Relaxed);
+        if let Err(error) = &report.outcome {
+            tracing::error!(ticket = report.ticket.0, "{error}");
+        }
+        // Nobody reads: the summary and the exit code are still right.
+        if each && let Err(error) = output::json(&reported(report)) {
+            tracing::debug!(%error, "a report was not printed");
+        }
+    };
+    let producer = MessageProducer::builder(global.bootstrap())
+        .properties(global.properties.iter().cloned())
+        .delivery(match args.delivery {
+            Delivery::Default => DeliveryProfile::Default,
+            Delivery::OneInFlight => DeliveryProfile::OneInFlight,
+        })
+        .on_delivery(settle);
+    Ok(producer.build().await?)
+}
+
+fn reported(report: &DeliveryReport) -> Value {
+    match &report.outcome {
+        Ok(receipt) => json!({
+            "event": "delivered", "id": report.id, "topic": &*receipt.topic,
+            "partition": receipt.partition.0, "offset": receipt.offset.map(|offset| offset.0),
+        }),
+        Err(error) => json!({
+            "event": "failed", "id": report.id, "topic": &*error.topic, "reason": error.reason,
+            "may_have_been_written": error.may_have_been_written(),
+        }),
+    }
+}
+
+/// A line with where it comes from.
+struct Line {
+    file: Arc<str>,
+    number: u64,
+    bytes: Vec<u8>,
+}
+
+/// What goes out for one line.
+enum Outgoing {
+    Text(Message),
+    Json(Message<Value>),
+    Bare(OutgoingRecord),
+}
+
+async fn send(
+    producer: &MessageProducer,
+    topic: &str,
+    outgoing: &Outgoing,
+    line: &Line,
+    tally: &Tally,
+) -> Result<(), SendError> {
+    let sent = match outgoing {
+        Outgoing::Text(message) => producer.send(topic, message).await,
+        Outgoing::Json(message) => producer.send(topic, message).await,
+        Outgoing::Bare(record) => producer.send_record(topic, record).await,
+    };
+    match sent {
+        // Its outcome goes to the tally.
+        Ok(delivery) => drop(delivery),
+        Err(error @ (SendError::Message(_) | SendError::TooLarge { .. })) => {
+            tally.bad(line, &error.to_string());
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+fn outgoing(args: &ProduceArgs, line: &Line) -> Result<Outgoing, String> {
+    let (key, value) = match &args.key_delimiter {
+        Some(delimiter) => {
+            let at = find(&line.bytes, delimiter.as_bytes());
+            let at = at.ok_or_else(|| format!("there is no key: {delimiter:?} does not occur"))?;
+            (Some(line.bytes[..at].to_vec()), &line.bytes[at + delimiter.len()..])
+        }
+        None => (None, &line.bytes[..]),
+    };
+    let said = |error: &dyn std::error::Error| error.to_string();
+    match args.input {
+        Input::Raw => {
+            let value = Some(value.to_vec().into());
+            let key = key.map(Into::into);
+            Ok(Outgoing::Bare(OutgoingRecord {
+                key,
+                value,
+                headers: Headers::new(),
+                ..Default::default()
+            }))
+        }
+        Input::Lines => {
+            let text = std::str::from_utf8(value).map_err(|error| format!("not UTF-8: {error}"))?;
+            let message = Message::new(text).map_err(|error| said(&error))?;
+            Ok(Outgoing::Text(match key {
+                Some(key) => message.with_key(key),
+                None => message,
+            }))
+        }
+        Input::Ndjson => {
+            let json: Value =
+                serde_json::from_slice(value).map_err(|error| format!("not JSON: {error}"))?;
+            let key = args.key.as_deref().map(|field| key_of(&json, field)).transpose()?.or(key);
+            let whole =
+                ["id", "content", "timestamp"].iter().all(|field| json.get(field).is_some());
+            let message = if whole { Message::from_json(value) } else { Message::new(json) };
+            let message = message.map_err(|error| said(&error))?;
+            Ok(Outgoing::Json(match key {
+                Some(key) => message.with_key(key),
+                None => message,
+            }))
+        }
+    }
+}
+
+fn key_of(json: &Value, field: &str) -> Result<Vec<u8>, String> {
+    let inside = json.get(field).or_else(|| json.get("content")?.get(field));
+    match inside {
+        Some(Value::String(key)) => Ok(key.clone().into_bytes()),
+        Some(Value::Null) | None => Err(format!("there is no key: it has no field {field:?}")),
+        Some(other) => Ok(other.to_string().into_bytes()),
+    }
+}
+
+fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
+    if wanted.is_empty() {
+        return None;
+    }
+    text.windows(wanted.len()).position(|window| window == wanted)
+}
+
+async fn next(
+    lines: &mut mpsc::Receiver<io::Result<Line>>,
+    signals: &Signals,
+    tally: &Tally,
+) -> Option<Line> {
+    loop {
+        tokio::select! {
+            biased;
+            () = signals.drain.cancelled() => return None,
+            line = lines.recv() => match line? {
+                Ok(line) => return Some(line),
+                // Said where it happened; the other files go on.
+                Err(error) => {
+                    tally.bad.fetch_add(1, Ordering::Relaxed);
+                    tracing::error!("{error}");
+                }
+            },
+        }
+    }
+}
+
+/// Lines of the files, of standard input, or samples, read ahead on a thread of their own.
+fn source(args: &ProduceArgs) -> mpsc::Receiver<io::Result<Line>> {
+    let (out, lines) = mpsc::channel(AHEAD);
+    let (files, sample) = (args.files.clone(), args.sample);
+    // Ends with the input, or when nobody takes its lines; a read of a terminal ends with the process.
+    tokio::task::spawn_blocking(move || match sample {
+        Some(count) => samples(count, &out),
+        None if files.is_empty() => read_file(Path::new("-"), &out),
+        None => files.iter().for_each(|file: &PathBuf| read_file(file, &out)),
+    });
+    lines
+}
+
+fn samples(count: u64, out: &mpsc::Sender<io::Result<Line>>) {
+    let file: Arc<str> = "sample".into();
+    for number in 1..=count {
+        let bytes = format!("Test message {number}").into_bytes();
+        if out.blocking_send(Ok(Line { file: Arc::clone(&file), number, bytes })).is_err() {
+            return;
+        }
+    }
+}
+
+fn read_file(path: &Path, out: &mpsc::Sender<io::Result<Line>>) {
+    let name: Arc<str> = path.display().to_string().into();
+    let failed = |error: io::Error| io::Error::new(error.kind(), format!("{name}: {error}"));
+    let read = || -> io::Result<()> {
+        if path == Path::new("-") {
+            return read_lines(&mut io::stdin().lock(), &name, out);
+        }
+        read_lines(&mut BufReader::new(File::open(path)?), &name, out)
+    };
+    if let Err(error) = read() {
+        // Nobody takes it only when the command is ending.
+        let _ = out.blocking_send(Err(failed(error)));
+    }
+}
+
+fn read_lines(
+    from: &mut impl BufRead,
+    name: &Arc<str>,
+    out: &mpsc::Sender<io::Result<Line>>,
+) -> io::Result<()> {
+    for number in 1.. {
+        let mut bytes = Vec::new();
+        if from.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut bytes)? == 0 {
+            break;
+        }
+        if bytes.last() == Some(&b'\n') {
+            bytes.pop();
+            bytes.pop_if(|last| *last == b'\r');
+        } else if bytes.len() as u64 == LINE_BYTES_MAX {
+            let reason = format!("line {number} is longer than {LINE_BYTES_MAX} bytes");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+        }
+        if bytes.is_empty() {
+            continue;
+        }
+        if out.blocking_send(Ok(Line { file: Arc::clone(name), number, bytes })).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Holds sends back to a rate.
+struct Pace {
+    every: Option<Duration>,
+    due: Instant,
+}
+
+impl Pace {
+    fn new(rate: Option<u64>) -> Self {
+        let every = rate.map(|rate| Duration::from_secs(1).div_f64(rate as f64));
+        Self { every, due: Instant::now() }
+    }
+
+    async fn next(&mut self) {
+        let Some(every) = self.every else { return };
+        // Finer than a millisecond is not slept: the average holds all the same.
+        if Duration::from_millis(1) < self.due.saturating_duration_since(Instant::now()) {
+            tokio::time::sleep_until(self.due.into()).await;
+        }
+        self.due += every;
+    }
+}

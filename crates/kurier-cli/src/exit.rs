@@ -1,0 +1,91 @@
+//! Exit codes: one table, from which the help text is made.
+
+use std::process::ExitCode;
+
+use kurier::ClientError;
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// All done.
+    Done,
+    /// Some message or item failed.
+    Failed,
+    /// Usage or configuration.
+    Usage,
+    /// A check found loss.
+    Loss,
+    /// Work is left.
+    Incomplete,
+    /// No cluster.
+    Unreachable,
+    /// Not allowed.
+    Unauthorized,
+    /// The cluster is not well.
+    Unhealthy,
+    /// A signal (its number), and nothing was left.
+    Signal(u8),
+}
+
+/// Every code with its meaning.
+pub const TABLE: &[(&str, &str)] = &[
+    ("0", "all done"),
+    ("1", "some message or item failed; the rest is done"),
+    ("2", "usage or configuration"),
+    ("3", "a check found loss, or messages out of order"),
+    ("4", "incomplete: work was left, and the message says how much"),
+    ("5", "the cluster was not reachable in time"),
+    ("6", "not authorised"),
+    ("10", "the cluster is not healthy"),
+    ("130, 143", "stopped by SIGINT or SIGTERM, with nothing left to do"),
+];
+
+impl Exit {
+    /// What the process returns.
+    pub fn code(self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Loss => 3,
+            Self::Incomplete => 4,
+            Self::Unreachable => 5,
+            Self::Unauthorized => 6,
+            Self::Unhealthy => 10,
+            Self::Signal(number) => 128 + number,
+        })
+    }
+
+    /// The code for an error, by what caused it.
+    pub fn of(error: &anyhow::Error) -> Self {
+        let causes = || error.chain();
+        if causes().any(|cause| cause.is::<kurier::ConfigProblems>() || cause.is::<UsageError>()) {
+            return Self::Usage;
+        }
+        match causes().find_map(|cause| cause.downcast_ref::<ClientError>()) {
+            Some(ClientError::Unreachable { .. }) => Self::Unreachable,
+            Some(ClientError::Unauthorized { .. }) => Self::Unauthorized,
+            _ if causes().any(|cause| {
+                matches!(
+                    cause.downcast_ref::<kurier_broker::control::ControlError>(),
+                    Some(kurier_broker::control::ControlError::Unreachable { .. })
+                )
+            }) =>
+            {
+                Self::Unreachable
+            }
+            _ => Self::Failed,
+        }
+    }
+}
+
+/// The user asked for something that makes no sense.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct UsageError(pub String);
+
+/// The table as the help shows it.
+pub fn help() -> String {
+    let rows = TABLE.iter().map(|(code, meaning)| format!("  {code:<9} {meaning}\n"));
+    format!("Exit codes:\n{}", rows.collect::<String>())
+}

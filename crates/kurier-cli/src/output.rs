@@ -1,0 +1,47 @@
+//! Standard output: tables for people, JSON for programs. A closed pipe is not an error of ours.
+
+use std::io::{self, Write};
+
+use serde_json::Value;
+
+/// One line of JSON.
+///
+/// # Errors
+/// When standard output cannot be written.
+pub fn json(value: &Value) -> io::Result<()> {
+    text(&format!("{value}\n"))
+}
+
+/// Text as it is.
+///
+/// # Errors
+/// When standard output cannot be written.
+pub fn text(text: &str) -> io::Result<()> {
+    io::stdout().lock().write_all(text.as_bytes())
+}
+
+/// Rows under headings, each column as wide as its widest cell.
+///
+/// # Errors
+/// When standard output cannot be written.
+pub fn table(headings: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+        cells.chain([headings[column].len()]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..headings.len()).map(width).collect();
+    let line = |cells: Vec<&str>| {
+        let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
+    };
+    let mut all = line(headings.to_vec());
+    for row in rows {
+        all += &line(row.iter().map(String::as_str).collect());
+    }
+    text(&all)
+}
+
+/// A figure that may not be known, as Kafka's own tools show it.
+pub fn known(figure: Option<impl ToString>) -> String {
+    figure.map_or_else(|| "-".to_owned(), |figure| figure.to_string())
+}
