@@ -173,6 +173,18 @@ async fn another_kafka_is_not_controlled() {
     assert!(matches!(error, ControlError::NotEmbedded(_)), "{error}");
 }
 
+/// librdkafka's request for all topics has bytes behind its end, which Kafka takes no notice of.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_topics_are_listed() {
+    let cluster = EmbeddedCluster::builder().topic(TOPIC, 3).topic("more", 1).start().await;
+    let cluster = cluster.unwrap();
+    let admin = kurier::Admin::connect(&kurier::ClientConfig::new(cluster.bootstrap())).unwrap();
+    let topics = admin.list_topics().await.unwrap();
+    let names: Vec<&str> = topics.iter().map(|topic| topic.name.as_str()).collect();
+    assert_eq!(names, ["more", TOPIC]);
+    assert_eq!(topics[1].partitions.len(), 3);
+}
+
 #[tokio::test]
 async fn a_dropped_cluster_leaves_no_socket() {
     let cluster = EmbeddedCluster::builder().nodes(1).start().await.unwrap();

@@ -58,24 +58,27 @@ impl Exit {
 
     /// The code for an error, by what caused it.
     pub fn of(error: &anyhow::Error) -> Self {
-        let causes = || error.chain();
-        if causes().any(|cause| cause.is::<kurier::ConfigProblems>() || cause.is::<UsageError>()) {
-            return Self::Usage;
+        error.chain().find_map(by_cause).unwrap_or(Self::Failed)
+    }
+}
+
+fn by_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
+    use kurier::{BuildError, ConfigProblems, ConsumeError};
+    use kurier_broker::control::ControlError;
+    let is_config = cause.is::<ConfigProblems>()
+        || cause.is::<UsageError>()
+        || matches!(cause.downcast_ref(), Some(BuildError::Config(_)))
+        || matches!(cause.downcast_ref(), Some(ConsumeError::Config(_)));
+    if is_config {
+        return Some(Exit::Usage);
+    }
+    match cause.downcast_ref::<ClientError>() {
+        Some(ClientError::Unreachable { .. }) => Some(Exit::Unreachable),
+        Some(ClientError::Unauthorized { .. }) => Some(Exit::Unauthorized),
+        _ if matches!(cause.downcast_ref(), Some(ControlError::Unreachable { .. })) => {
+            Some(Exit::Unreachable)
         }
-        match causes().find_map(|cause| cause.downcast_ref::<ClientError>()) {
-            Some(ClientError::Unreachable { .. }) => Self::Unreachable,
-            Some(ClientError::Unauthorized { .. }) => Self::Unauthorized,
-            _ if causes().any(|cause| {
-                matches!(
-                    cause.downcast_ref::<kurier_broker::control::ControlError>(),
-                    Some(kurier_broker::control::ControlError::Unreachable { .. })
-                )
-            }) =>
-            {
-                Self::Unreachable
-            }
-            _ => Self::Failed,
-        }
+        _ => None,
     }
 }
 

@@ -18,22 +18,18 @@ pub enum Malformed {
     /// An array of more than 100,000 elements.
     #[error("an array has more than {ELEMENTS_MAX} elements")]
     TooMany,
-    /// Bytes after the last field.
-    #[error("{0} bytes are left over after the request")]
-    LeftOver(usize),
 }
 
-/// Checks that `body` is a request of `schema` in `version`, and nothing besides.
+/// Checks that `body` begins with a request of `schema` in `version`, and says how many bytes follow it.
+/// Kafka takes no notice of those, and librdkafka leaves three when it asks for the metadata of all
+/// topics in version 9 or later (`rd_kafka_MetadataRequest0`: the null array keeps room for four bytes).
 ///
 /// # Errors
-/// When it is not.
-pub fn check(schema: &Schema, version: i16, body: &[u8]) -> Result<(), Malformed> {
+/// When it does not.
+pub fn check(schema: &Schema, version: i16, body: &[u8]) -> Result<usize, Malformed> {
     let mut walk = Walk { rest: body, version, flexible: version >= schema.flexible_from };
     walk.structure(schema.fields)?;
-    match walk.rest.len() {
-        0 => Ok(()),
-        left => Err(Malformed::LeftOver(left)),
-    }
+    Ok(walk.rest.len())
 }
 
 /// Skips the tagged fields at the start of `bytes`, as a flexible header has them.

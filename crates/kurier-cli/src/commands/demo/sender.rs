@@ -26,7 +26,7 @@ const RATE: u64 = 2_000;
 /// Who sends: kurier's producer, or for the control one as it is often set up.
 pub enum Sender {
     /// `acks=all`, idempotent.
-    Safe(MessageProducer),
+    Safe(Box<MessageProducer>),
     /// `acks=1`, which kurier's producer refuses.
     Careless(ThreadedProducer<Careless>),
 }
@@ -60,7 +60,7 @@ impl Sender {
             })
             .build()
             .await?;
-        Ok(Self::Safe(producer))
+        Ok(Self::Safe(Box::new(producer)))
     }
 
     /// The control's.

@@ -1,0 +1,175 @@
+//! The binary as its users run it, on a cluster that it runs itself.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+const EARTHQUAKES: &str = include_str!("../../../examples/data/earthquakes.ndjson");
+
+/// `kurier cluster run` on free ports; killed when dropped.
+struct Cluster {
+    process: Child,
+    bootstrap: String,
+}
+
+impl Cluster {
+    fn run(topics: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kurier"));
+        command.args(["-o", "json", "cluster", "run", "--port", "0"]);
+        for topic in topics {
+            command.args(["--topic", topic]);
+        }
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let started: Value = serde_json::from_str(&line).unwrap();
+        let bootstrap = started["bootstrap"].as_str().unwrap().to_owned();
+        Self { process, bootstrap }
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kurier"));
+        command.args(["-b", &self.bootstrap]).args(args);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn kurier(&self, args: &[&str], input: &str) -> Output {
+        let mut process = self.command(args).stdin(Stdio::piped()).spawn().unwrap();
+        let mut stdin = process.stdin.take().unwrap();
+        let input = input.to_owned();
+        // From a thread of its own, so that neither side waits for the other's pipe.
+        let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
+        let output = process.wait_with_output().unwrap();
+        // A command that reads no input may be gone before it is written.
+        let _ = writer.join().unwrap();
+        output
+    }
+
+    fn objects(&self, args: &[&str]) -> Vec<Value> {
+        let output = self.kurier(args, "");
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {}", said(&output));
+        let lines = String::from_utf8(output.stdout).unwrap();
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn all_earthquakes_arrive_with_both_consumers_in_time_order_for_each_network() {
+    let cluster = Cluster::run(&["quakes:3"]);
+    let produced = cluster
+        .kurier(&["produce", "quakes", "--input", "ndjson", "--key", "network"], EARTHQUAKES);
+    assert_eq!(produced.status.code(), Some(0), "{}", said(&produced));
+    assert!(String::from_utf8_lossy(&produced.stdout).starts_with("1707 messages delivered"));
+    for kind in ["single", "batch"] {
+        let found = cluster.objects(&["consume", kind, "quakes", "--exit-at-end"]);
+        assert_eq!(found.len(), 1_707, "{kind}");
+        let mut last: HashMap<String, String> = HashMap::new();
+        for object in &found {
+            let content = &object["message"]["content"];
+            assert_eq!(object["key"], content["network"]);
+            let time = content["time"].as_str().unwrap().to_owned();
+            let network = content["network"].as_str().unwrap().to_owned();
+            let before = last.insert(network, time.clone());
+            assert!(before.is_none_or(|before| before <= time), "{kind}: {object}");
+        }
+        let group = format!("{kind}_message_group_1");
+        let lag = cluster.objects(&["-o", "json", "group", "lag", &group]);
+        assert_eq!(lag[0]["lag"], 0, "{kind}");
+    }
+}
+
+#[test]
+fn a_bad_line_is_named_and_the_rest_goes_on() {
+    let cluster = Cluster::run(&["t:1"]);
+    let produced = cluster.kurier(
+        &["produce", "t", "--input", "ndjson", "--report", "each"],
+        "{\"a\": 1}\nno json\n{\"a\": 2}\n",
+    );
+    assert_eq!(produced.status.code(), Some(1));
+    assert!(said(&produced).contains("-:2: not JSON"), "{}", said(&produced));
+    let reports: Vec<Value> = String::from_utf8(produced.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(reports.len(), 2);
+    assert_eq!((&reports[1]["event"], &reports[1]["offset"]), (&"delivered".into(), &1.into()));
+}
+
+/// Whoever reads has had enough: what was not read must not count as handled.
+#[test]
+fn a_closed_pipe_commits_nothing_that_was_not_printed() {
+    let cluster = Cluster::run(&["t:1"]);
+    let produced = cluster.kurier(&["produce", "t", "--sample", "50000"], "");
+    assert_eq!(produced.status.code(), Some(0), "{}", said(&produced));
+    let mut process = cluster.command(&["consume", "single", "t"]).spawn().unwrap();
+    let mut out = BufReader::new(process.stdout.take().unwrap());
+    let mut line = String::new();
+    out.read_line(&mut line).unwrap();
+    drop(out);
+    let ended = process.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(0), "{}", said(&ended));
+    let rest = cluster.objects(&["consume", "single", "t", "--exit-at-end"]);
+    assert!(rest.len() > 10_000, "{} are left", rest.len());
+    assert_eq!(rest.last().unwrap()["offset"], 49_999);
+}
+
+#[test]
+fn a_message_that_cannot_be_read_stops_its_partition_and_shows_in_the_exit_code() {
+    let cluster = Cluster::run(&["t:1"]);
+    let produced = cluster.kurier(&["produce", "t", "--input", "raw"], "this is no message\n");
+    assert_eq!(produced.status.code(), Some(0), "{}", said(&produced));
+    let consumed = cluster.kurier(&["consume", "single", "t", "--exit-at-end"], "");
+    assert_eq!(consumed.status.code(), Some(1), "{}", said(&consumed));
+    let text = cluster.objects(&["consume", "single", "t", "--exit-at-end", "--decode", "text"]);
+    assert_eq!(text[0]["value"], "this is no message", "not passed over, so it is still there");
+}
+
+#[test]
+fn topics_and_nodes_are_managed_and_health_is_truthful() {
+    let cluster = Cluster::run(&[]);
+    let code = |args: &[&str]| cluster.kurier(args, "").status.code();
+    assert_eq!(code(&["topic", "create", "orders", "--partitions", "2"]), Some(0));
+    assert_eq!(code(&["topic", "create", "orders"]), Some(1), "it is there");
+    let listed = cluster.objects(&["-o", "json", "topic", "list"]);
+    assert_eq!(listed[0]["topic"], "orders");
+    assert_eq!(code(&["cluster", "health"]), Some(0));
+    assert_eq!(code(&["cluster", "kill", "2"]), Some(0));
+    assert_eq!(code(&["cluster", "kill", "2"]), Some(1), "it is down");
+    assert_eq!(code(&["cluster", "health"]), Some(10));
+    let nodes = &cluster.objects(&["-o", "json", "cluster", "info"])[0]["nodes"];
+    assert_eq!((&nodes[0]["up"], &nodes[1]["up"]), (&true.into(), &false.into()));
+    assert_eq!(code(&["cluster", "start", "2"]), Some(0));
+    assert_eq!(code(&["cluster", "health"]), Some(0));
+    assert_eq!(code(&["topic", "delete", "orders"]), Some(0));
+    assert_eq!(code(&["topic", "describe", "orders"]), Some(1));
+}
+
+#[test]
+fn what_is_wrong_is_said_and_coded() {
+    let kurier =
+        |args: &[&str]| Command::new(env!("CARGO_BIN_EXE_kurier")).args(args).output().unwrap();
+    // Nobody listens there.
+    let away = kurier(&["-b", "127.0.0.1:1", "--timeout", "1s", "topic", "list"]);
+    assert_eq!(away.status.code(), Some(5), "{}", said(&away));
+    let usage = kurier(&["produce"]);
+    assert_eq!(usage.status.code(), Some(2));
+    let refused = kurier(&["-X", "acks=1", "produce", "t", "--sample", "1"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
+    assert!(said(&refused).contains("acks"), "{}", said(&refused));
+}
