@@ -44,7 +44,6 @@ pub enum ClientError {
 
 impl ClientError {
     /// Sorts an error code into the variant an operator acts on.
-    #[allow(dead_code, reason = "the surfaces that call it follow")]
     pub(crate) fn from_code(
         doing: impl Into<String>,
         code: RDKafkaErrorCode,

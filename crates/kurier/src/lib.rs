@@ -1,9 +1,6 @@
 //! At-least-once messaging on Apache Kafka: typed messages, a producer that keeps order per key, and
 //! consumers that never commit past an unhandled message.
 
-#![allow(dead_code, unused_imports, reason = "the surfaces that use it follow")]
-#![allow(rustdoc::broken_intra_doc_links, reason = "the surfaces they name follow")]
-
 mod admin;
 mod commit;
 mod config;

@@ -22,7 +22,6 @@ use rdkafka::bindings as rd;
 use rdkafka::client::Client;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::BorrowedMessage;
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 use rdkafka::types::{RDKafkaMessage, RDKafkaRespErr};
 use rdkafka::{ClientContext, TopicPartitionList};
@@ -60,14 +59,6 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// The report that `message` is, with the opaque that came with it.
-    pub(crate) fn of(message: &BorrowedMessage<'_>, opaque: usize) -> Self {
-        // SAFETY: the pointer of a borrowed message is valid while it is borrowed.
-        let mut report = unsafe { Self::read(message.ptr()) };
-        report.opaque = opaque;
-        report
-    }
-
     /// # Safety
     /// `message` points at a message of a delivery report event that is still alive.
     unsafe fn read(message: *const RDKafkaMessage) -> Self {

@@ -3,5 +3,5 @@
 mod committer;
 mod tracker;
 
-pub(crate) use committer::{Committer, Verdict};
-pub(crate) use tracker::{Committable, Completion, Epoch, OutOfOrder, Settled, Tracker};
+pub(crate) use committer::Committer;
+pub(crate) use tracker::{Committable, Completion, Epoch, Settled, Tracker};

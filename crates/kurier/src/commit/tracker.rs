@@ -164,11 +164,6 @@ impl Tracker {
         self.ownerships.get(partition)?.position()
     }
 
-    /// The epoch in which `partition` is owned now.
-    pub(crate) fn epoch(&self, partition: &TopicPartition) -> Option<Epoch> {
-        self.ownerships.get(partition).map(|own| own.epoch)
-    }
-
     /// Where reading stands: one past the last message delivered.
     pub(crate) fn reached(&self, partition: &TopicPartition) -> Option<Offset> {
         self.ownerships.get(partition)?.reached
@@ -186,6 +181,7 @@ impl Tracker {
     }
 
     /// Delivered messages of `partition` that are not settled.
+    #[cfg(test)]
     pub(crate) fn waiting(&self, partition: &TopicPartition) -> usize {
         self.ownerships.get(partition).map_or(0, |own| own.waiting)
     }

@@ -5,7 +5,7 @@
 use serde_json::value::RawValue;
 
 use super::*;
-use crate::{Field, Headers, Message, MessageLimits, Offset, PartitionId};
+use crate::{Field, Headers, MessageLimits, Offset, PartitionId};
 
 const JSON: &str = r#"{"id": "6f9619ff-8b86-4011-b42d-00cf4fc964ff", "content": "hello", "timestamp": "2026-11-23T21:59:58.123456+00:00"}"#;
 

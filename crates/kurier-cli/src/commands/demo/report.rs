@@ -68,10 +68,10 @@ impl Report {
             judgement.accepted, judgement.delivered, judgement.failed, judgement.under_way
         );
         text += &format!(
-            "brokers killed {}, rebalances {}, longest wait for an acknowledgement {:.1} s\n\n",
+            "brokers killed {}, rebalances {}, longest wait for an acknowledgement {} ms\n\n",
             self.kills,
             self.rebalances,
-            judgement.longest_stall.as_secs_f64()
+            judgement.longest_stall.as_millis()
         );
         text + &self.verdict() + "\n"
     }

@@ -21,8 +21,8 @@ macro_rules! content {
 
 content! {
     struct Quake { depth_km: f64, felt: Option<Option<u8>>, places: Vec<f32> }
-    struct Forgetful { kept: u8, #[serde(skip_serializing)] forgotten: u8 }
-    struct Lossy { kept: u8, #[serde(skip, default)] forgotten: u8 }
+    struct Forgetful { kept: u8, #[serde(skip_serializing)] #[allow(dead_code, reason = "only written: that is what is wrong")] forgotten: u8 }
+    struct Lossy { kept: u8, #[serde(skip, default)] #[allow(dead_code, reason = "as above")] forgotten: u8 }
     struct Rounded { #[serde(serialize_with = "in_tens")] value: u8 }
 }
 
