@@ -123,7 +123,7 @@ async fn a_cluster_that_goes_away_is_waited_for_and_both_are_said_once() {
     let events = Arc::new(Mutex::new(Vec::new()));
     let told = Arc::clone(&events);
     let producer = MessageProducer::builder(cluster.bootstrap())
-        .stall_after(Duration::from_millis(500))
+        .stall_after(Duration::from_secs(2))
         .on_event(move |event| told.lock().unwrap().push(event.clone()))
         .build()
         .await

@@ -159,7 +159,9 @@ impl Worker {
         for (code, reason) in troubles {
             match code {
                 // Said late at times, when a broker is back already: looked into below.
-                RDKafkaErrorCode::AllBrokersDown => waiting.suspicion = Some(reason),
+                RDKafkaErrorCode::AllBrokersDown => {
+                    waiting.suspicion.get_or_insert((Instant::now(), reason));
+                }
                 RDKafkaErrorCode::Fatal => {
                     tracing::error!(reason, "the producer can't go on");
                     self.books.refuse(NotAccepting::Fatal(reason.clone()));
@@ -185,6 +187,7 @@ impl Worker {
         let silent = now - waiting.since;
         if !waiting.said && self.stall_after <= silent {
             let reason = waiting.suspicion.take();
+            let reason = reason.map(|(_, reason)| reason);
             let reason = reason.unwrap_or_else(|| format!("nothing was delivered for {silent:?}"));
             self.wait_for_cluster(waiting, reason);
         }
@@ -192,9 +195,12 @@ impl Worker {
         if in_doubt && idle && PROBE_EVERY <= now - waiting.probed {
             waiting.probed = now;
             let reached = sys::metadata(self.client.client(), &sys::Topics::None, PROBE).is_ok();
-            match waiting.suspicion.take() {
+            let suspicion = waiting.suspicion.take();
+            match suspicion {
                 _ if reached => self.back(waiting),
-                Some(reason) => self.wait_for_cluster(waiting, reason),
+                // One question without an answer may be a slow moment.
+                Some((since, _)) if now - since < self.stall_after => waiting.suspicion = suspicion,
+                Some((_, reason)) => self.wait_for_cluster(waiting, reason),
                 None => {}
             }
         }
@@ -223,7 +229,7 @@ struct Waiting {
     said: bool,
     delivered: bool,
     /// What librdkafka said of brokers being down, until it is looked into.
-    suspicion: Option<String>,
+    suspicion: Option<(Instant, String)>,
     since: Instant,
     probed: Instant,
 }
