@@ -1,1 +1,13 @@
-//! tests
+//! What the scenarios share: two kinds of cluster behind one trait, a load that keeps books, an
+//! audit that reads a topic without kurier, and kurier's own binary as a process.
+//!
+//! This crate is the only place besides the command line's settings that reads the environment:
+//! `KURIER_TEST_CLUSTER` says what the scenarios run on, see [`cluster`].
+#![allow(clippy::print_stderr, reason = "a test talks to the person who runs it")]
+
+pub mod audit;
+pub mod binary;
+pub mod books;
+pub mod cluster;
+pub mod load;
+pub mod process;

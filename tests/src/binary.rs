@@ -1,0 +1,157 @@
+//! kurier's own binary as a process that can be killed.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use serde_json::Value;
+
+use crate::cluster::PATIENCE;
+use crate::process::{self, Signal};
+
+/// A running `kurier`, and the JSON lines it has printed so far.
+#[derive(Debug)]
+pub struct Kurier {
+    child: Child,
+    lines: Arc<Mutex<Vec<Value>>>,
+    readers: Vec<JoinHandle<()>>,
+    talk: Arc<Mutex<String>>,
+}
+
+impl Kurier {
+    /// Starts `kurier -b BOOTSTRAP -o json ARGS…` with nothing on its standard input.
+    ///
+    /// # Errors
+    /// When there is no binary: `cargo build` makes it, `cargo test --workspace` does so on the way.
+    pub fn start(bootstrap: &str, args: &[&str]) -> anyhow::Result<Self> {
+        let mut command = Command::new(path()?);
+        command.args(["-b", bootstrap, "-o", "json"]).args(args);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = process::spawn(command)?;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let (lines, talk) = (Arc::<Mutex<Vec<Value>>>::default(), Arc::<Mutex<String>>::default());
+        let (seen, said) = (Arc::clone(&lines), Arc::clone(&talk));
+        let out = std::thread::spawn(move || {
+            for line in BufReader::new(stdout.expect("it is a pipe")).lines().map_while(Result::ok)
+            {
+                // A killed process may leave half a line, which nobody was shown.
+                if let Ok(value) = serde_json::from_str(&line) {
+                    lock(&seen).push(value);
+                }
+            }
+        });
+        let err = std::thread::spawn(move || {
+            let mut stderr = BufReader::new(stderr.expect("it is a pipe"));
+            let mut line = Vec::new();
+            while stderr.by_ref().read_until(b'\n', &mut line).is_ok_and(|read| 0 < read) {
+                lock(&said).push_str(&String::from_utf8_lossy(&line));
+                line.clear();
+            }
+        });
+        Ok(Self { child, lines, readers: vec![out, err], talk })
+    }
+
+    /// What it has printed so far.
+    pub fn lines(&self) -> Vec<Value> {
+        lock(&self.lines).clone()
+    }
+
+    /// What it has said on standard error so far.
+    pub fn talk(&self) -> String {
+        lock(&self.talk).clone()
+    }
+
+    /// Waits until it has printed that many lines.
+    ///
+    /// # Errors
+    /// When it ends before, or takes longer than [`PATIENCE`].
+    pub async fn wait_for_lines(&mut self, count: usize) -> anyhow::Result<()> {
+        let end = Instant::now() + PATIENCE;
+        while lock(&self.lines).len() < count {
+            let ended = self.child.try_wait()?;
+            ensure!(ended.is_none(), "kurier ended with {ended:?}: {}", self.talk());
+            ensure!(Instant::now() < end, "{count} lines did not come: {}", self.talk());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Ok(())
+    }
+
+    /// SIGKILL; returns what it had printed.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn kill(mut self) -> anyhow::Result<Vec<Value>> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(self.finish())
+    }
+
+    /// SIGTERM, and waits for its end.
+    ///
+    /// # Errors
+    /// When it does not end within [`PATIENCE`].
+    pub async fn stop(self) -> anyhow::Result<Ended> {
+        process::signal(&self.child, Signal::Terminate)?;
+        self.wait().await
+    }
+
+    /// Waits until it ends by itself.
+    ///
+    /// # Errors
+    /// When it does not end within [`PATIENCE`].
+    pub async fn wait(mut self) -> anyhow::Result<Ended> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                let lines = self.finish();
+                let talk = self.talk();
+                return Ok(Ended { status, lines, talk });
+            }
+            ensure!(Instant::now() < end, "kurier does not end: {}", self.talk());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Reads its pipes to their ends.
+    fn finish(&mut self) -> Vec<Value> {
+        for reader in self.readers.drain(..) {
+            let _ = reader.join();
+        }
+        std::mem::take(&mut *lock(&self.lines))
+    }
+}
+
+impl Drop for Kurier {
+    fn drop(&mut self) {
+        // Harmless when it has ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// How a `kurier` ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit status.
+    pub status: ExitStatus,
+    /// Everything it printed.
+    pub lines: Vec<Value>,
+    /// Everything it said on standard error.
+    pub talk: String,
+}
+
+/// The binary lies beside the folder of the test binaries.
+fn path() -> anyhow::Result<PathBuf> {
+    let mine = std::env::current_exe()?;
+    let profile = mine.ancestors().find(|folder| folder.join("kurier").is_file());
+    let folder = profile.context("there is no kurier beside the tests: run `cargo build`")?;
+    Ok(folder.join("kurier"))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,345 @@
+//! Three nodes of Apache Kafka, each a process of its own, broker and controller at once.
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use anyhow::{Context as _, bail, ensure};
+use kurier::NodeId;
+use tempfile::TempDir;
+use tokio::sync::OwnedMutexGuard;
+
+use super::{Done, Kind, NODES, PATIENCE, TestCluster, admin, wait_until_whole};
+use crate::process::{self, Signal};
+
+/// Three nodes of Apache Kafka on loopback, with Kafka's own defaults but for what
+/// [`settings`] says. They die with this process.
+#[derive(Debug)]
+pub struct ApacheKafka {
+    nodes: Vec<Mutex<Node>>,
+    bootstrap: String,
+    jars: PathBuf,
+    /// Settings, logs and data; kept on the disk when a start fails.
+    folder: TempDir,
+}
+
+#[derive(Debug)]
+struct Node {
+    id: NodeId,
+    process: Option<Child>,
+    paused: bool,
+}
+
+/// Any id of the right form; Kafka wants 16 bytes of base64.
+const CLUSTER_ID: &str = "a3VyaWVyLXRlc3RzLW9ubA";
+
+impl ApacheKafka {
+    /// Formats three data folders and starts the nodes; returns when all three answer.
+    ///
+    /// # Errors
+    /// When one does not start, with the end of its log.
+    pub async fn start(jars: &Path) -> anyhow::Result<Self> {
+        ensure!(jars.is_dir(), "{} is no folder: Kafka's jars should be there", jars.display());
+        let folder = tempfile::Builder::new().prefix("apache-kafka-").tempdir()?;
+        let ports = free_ports(2 * NODES.len())?;
+        let (clients, controllers) = ports.split_at(NODES.len());
+        for (index, node) in NODES.iter().enumerate() {
+            let settings = settings(*node, clients[index], controllers, folder.path());
+            fs::write(folder.path().join(format!("{node}.properties")), settings)?;
+        }
+        fs::write(folder.path().join("log4j2.properties"), LOGGING)?;
+        let address = |port: &u16| format!("127.0.0.1:{port}");
+        let kafka = Self {
+            nodes: NODES
+                .map(|id| Mutex::new(Node { id, process: None, paused: false }))
+                .into_iter()
+                .collect(),
+            bootstrap: clients.iter().map(address).collect::<Vec<_>>().join(","),
+            jars: jars.to_owned(),
+            folder,
+        };
+        kafka.format()?;
+        kafka.start_all().await?;
+        Ok(kafka)
+    }
+
+    /// Everybody up and awake, nothing left of earlier topics, every replica in sync.
+    async fn heal(&self) -> anyhow::Result<()> {
+        for node in NODES {
+            if self.with(node, |node| node.paused) {
+                self.resume(node).await?;
+            }
+        }
+        self.start_all().await?;
+        let admin = admin(&self.bootstrap)?;
+        for topic in admin.list_topics().await?.iter().filter(|topic| !topic.internal) {
+            admin.delete_topic(&topic.name).await?;
+        }
+        let whole = wait_until_whole(&admin).await;
+        admin.close().await;
+        whole
+    }
+
+    fn format(&self) -> anyhow::Result<()> {
+        let mut running = Vec::new();
+        for node in NODES {
+            let mut command = self.java("kafka.tools.StorageTool");
+            command.args(["format", "-t", CLUSTER_ID, "-c"]).arg(self.settings_of(node));
+            command.stdout(Stdio::null()).stderr(File::create(self.log_of(node))?);
+            running.push((node, process::spawn(command)?));
+        }
+        for (node, mut format) in running {
+            ensure!(format.wait()?.success(), "format node {node}: {}", self.last_words(node));
+        }
+        Ok(())
+    }
+
+    /// Starts the process of a node that has none.
+    fn launch(&self, node: NodeId) -> anyhow::Result<()> {
+        let mut command = self.java("kafka.Kafka");
+        let log = File::options().append(true).create(true).open(self.log_of(node))?;
+        command.arg(self.settings_of(node)).stdout(log.try_clone()?).stderr(log);
+        let process = process::spawn(command).context("start java")?;
+        self.with(node, |node| node.process = Some(process));
+        Ok(())
+    }
+
+    /// Waits until the nodes take part in the cluster, as the cluster itself says.
+    async fn wait_for(&self, wanted: &[NodeId]) -> anyhow::Result<()> {
+        let admin = admin(&self.bootstrap)?;
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let missing = match admin.cluster_info().await {
+                Ok(info) => {
+                    let up = |node: &NodeId| info.brokers.iter().any(|it| it.id == *node);
+                    match wanted.iter().find(|node| !up(node)) {
+                        None => break,
+                        Some(node) => format!("node {node}: {}", self.last_words(*node)),
+                    }
+                }
+                Err(error) => format!("{error}; {}", self.last_words(wanted[0])),
+            };
+            for &node in wanted {
+                let ended = self.with(node, |node| match &mut node.process {
+                    Some(process) => process.try_wait().map(|status| status.is_some()),
+                    None => Ok(true),
+                })?;
+                ensure!(!ended, "node {node} ended: {}", self.last_words(node));
+            }
+            ensure!(Instant::now() < end, "not up after {PATIENCE:?}: {missing}");
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        admin.close().await;
+        Ok(())
+    }
+
+    /// Waits for the end of a node's process, which was asked to end or killed.
+    async fn reap(&self, node: NodeId) -> anyhow::Result<()> {
+        let child = self.with(node, |node| node.process.take());
+        let mut child = child.with_context(|| format!("node {node} is down already"))?;
+        let end = Instant::now() + PATIENCE;
+        while child.try_wait()?.is_none() {
+            if end < Instant::now() {
+                child.kill()?;
+                child.wait()?;
+                bail!("node {node} did not end within {PATIENCE:?}");
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    fn signal(&self, node: NodeId, signal: Signal) -> anyhow::Result<()> {
+        self.with(node, |node| {
+            let process = node.process.as_ref().with_context(|| format!("{} is down", node.id))?;
+            process::signal(process, signal)?;
+            match signal {
+                Signal::Freeze => node.paused = true,
+                Signal::Thaw => node.paused = false,
+                Signal::Terminate => {}
+            }
+            Ok(())
+        })
+    }
+
+    fn with<T>(&self, id: NodeId, change: impl FnOnce(&mut Node) -> T) -> T {
+        let node = NODES.iter().position(|node| *node == id).map(|index| &self.nodes[index]);
+        let node = node.unwrap_or_else(|| panic!("there is no node {id}"));
+        change(&mut node.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn java(&self, class: &str) -> Command {
+        let mut command = Command::new("java");
+        command
+            .args(["-Xmx512m", "-cp"])
+            .arg(self.jars.join("*"))
+            .arg(format!("-Dlog4j2.configurationFile={}/log4j2.properties", self.path()))
+            .arg(class)
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn path(&self) -> std::path::Display<'_> {
+        self.folder.path().display()
+    }
+
+    fn settings_of(&self, node: NodeId) -> PathBuf {
+        self.folder.path().join(format!("{node}.properties"))
+    }
+
+    fn log_of(&self, node: NodeId) -> PathBuf {
+        self.folder.path().join(format!("{node}.log"))
+    }
+
+    /// The end of what a node said.
+    fn last_words(&self, node: NodeId) -> String {
+        let log = fs::read_to_string(self.log_of(node)).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        format!("its log ends with\n{}", lines[lines.len().saturating_sub(15)..].join("\n"))
+    }
+}
+
+impl TestCluster for ApacheKafka {
+    fn kind(&self) -> Kind {
+        Kind::ApacheKafka
+    }
+
+    fn bootstrap(&self) -> &str {
+        &self.bootstrap
+    }
+
+    fn kill(&self, node: NodeId) -> Done<'_> {
+        Box::pin(async move {
+            self.with(node, |node| node.process.as_mut().map_or(Ok(()), Child::kill))?;
+            self.reap(node).await
+        })
+    }
+
+    fn stop(&self, node: NodeId) -> Done<'_> {
+        Box::pin(async move {
+            self.signal(node, Signal::Terminate)?;
+            self.reap(node).await
+        })
+    }
+
+    fn start(&self, node: NodeId) -> Done<'_> {
+        Box::pin(async move {
+            self.launch(node)?;
+            self.wait_for(&[node]).await
+        })
+    }
+
+    fn start_all(&self) -> Done<'_> {
+        Box::pin(async move {
+            for node in NODES {
+                if self.with(node, |node| node.process.is_none()) {
+                    self.launch(node)?;
+                }
+            }
+            self.wait_for(&NODES).await
+        })
+    }
+
+    fn pause(&self, node: NodeId) -> Done<'_> {
+        Box::pin(async move { self.signal(node, Signal::Freeze) })
+    }
+
+    fn resume(&self, node: NodeId) -> Done<'_> {
+        Box::pin(async move { self.signal(node, Signal::Thaw) })
+    }
+}
+
+/// The shared cluster, for the length of one scenario.
+pub(super) struct Turn(OwnedMutexGuard<Option<ApacheKafka>>);
+
+/// Waits for the scenario before, and heals what it left.
+pub(super) async fn turn(jars: &Path) -> anyhow::Result<Turn> {
+    static SHARED: std::sync::OnceLock<Arc<tokio::sync::Mutex<Option<ApacheKafka>>>> =
+        std::sync::OnceLock::new();
+    let mut shared = Arc::clone(SHARED.get_or_init(Arc::default)).lock_owned().await;
+    match &*shared {
+        Some(kafka) => kafka.heal().await?,
+        None => *shared = Some(ApacheKafka::start(jars).await?),
+    }
+    Ok(Turn(shared))
+}
+
+impl Turn {
+    fn kafka(&self) -> &ApacheKafka {
+        self.0.as_ref().expect("a turn begins with a started cluster")
+    }
+}
+
+impl TestCluster for Turn {
+    fn kind(&self) -> Kind {
+        self.kafka().kind()
+    }
+    fn bootstrap(&self) -> &str {
+        self.kafka().bootstrap()
+    }
+    fn kill(&self, node: NodeId) -> Done<'_> {
+        self.kafka().kill(node)
+    }
+    fn stop(&self, node: NodeId) -> Done<'_> {
+        self.kafka().stop(node)
+    }
+    fn start(&self, node: NodeId) -> Done<'_> {
+        self.kafka().start(node)
+    }
+    fn start_all(&self) -> Done<'_> {
+        self.kafka().start_all()
+    }
+    fn pause(&self, node: NodeId) -> Done<'_> {
+        self.kafka().pause(node)
+    }
+    fn resume(&self, node: NodeId) -> Done<'_> {
+        self.kafka().resume(node)
+    }
+}
+
+/// Ports that were free a moment ago; the nodes must know each other's before they start.
+fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
+    let held: Result<Vec<_>, _> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect();
+    held?.iter().map(|socket| Ok(socket.local_addr()?.port())).collect()
+}
+
+fn settings(node: NodeId, port: u16, controllers: &[u16], folder: &Path) -> String {
+    let voters: Vec<String> = NODES
+        .iter()
+        .zip(controllers)
+        .map(|(node, port)| format!("{node}@127.0.0.1:{port}"))
+        .collect();
+    let controller = controllers[NODES.iter().position(|it| *it == node).unwrap_or_default()];
+    format!(
+        "process.roles=broker,controller\n\
+         node.id={node}\n\
+         controller.quorum.voters={}\n\
+         listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
+         advertised.listeners=PLAINTEXT://127.0.0.1:{port}\n\
+         controller.listener.names=CONTROLLER\n\
+         log.dirs={}/data-{node}\n\
+         auto.create.topics.enable=false\n\
+         default.replication.factor=3\n\
+         min.insync.replicas=2\n\
+         unclean.leader.election.enable=false\n\
+         offsets.topic.replication.factor=3\n\
+         offsets.topic.num.partitions=6\n\
+         transaction.state.log.replication.factor=3\n\
+         transaction.state.log.min.isr=2\n\
+         group.initial.rebalance.delay.ms=0\n",
+        voters.join(","),
+        folder.display(),
+    )
+}
+
+const LOGGING: &str = "\
+rootLogger.level=INFO
+rootLogger.appenderRef.console.ref=console
+appender.console.type=Console
+appender.console.name=console
+appender.console.layout.type=PatternLayout
+appender.console.layout.pattern=[%d] %p %m (%c)%n
+";

@@ -1,0 +1,65 @@
+//! The embedded cluster as a [`TestCluster`].
+
+use anyhow::Context as _;
+use kurier::NodeId;
+use kurier_broker::EmbeddedCluster;
+
+use super::{Done, Kind, TestCluster};
+
+/// Three nodes in this process.
+#[derive(Debug)]
+pub struct Embedded {
+    cluster: EmbeddedCluster,
+    bootstrap: String,
+}
+
+impl Embedded {
+    /// Starts them on free ports.
+    ///
+    /// # Errors
+    /// When they do not start.
+    pub async fn start() -> anyhow::Result<Self> {
+        let cluster = EmbeddedCluster::builder().start().await?;
+        let bootstrap = cluster.bootstrap();
+        Ok(Self { cluster, bootstrap })
+    }
+}
+
+impl TestCluster for Embedded {
+    fn kind(&self) -> Kind {
+        Kind::Embedded
+    }
+
+    fn bootstrap(&self) -> &str {
+        &self.bootstrap
+    }
+
+    fn kill(&self, node: NodeId) -> Done<'_> {
+        Box::pin(async move { self.cluster.kill(node.0).await.context("kill") })
+    }
+
+    fn stop(&self, node: NodeId) -> Done<'_> {
+        Box::pin(async move { self.cluster.stop(node.0).await.context("stop") })
+    }
+
+    fn start(&self, node: NodeId) -> Done<'_> {
+        Box::pin(async move { self.cluster.start(node.0).await.context("start") })
+    }
+
+    fn start_all(&self) -> Done<'_> {
+        Box::pin(async move {
+            for node in self.cluster.info().nodes.iter().filter(|node| !node.up) {
+                self.cluster.start(node.node).await.context("start")?;
+            }
+            Ok(())
+        })
+    }
+
+    fn pause(&self, node: NodeId) -> Done<'_> {
+        Box::pin(async move { self.cluster.freeze(node.0).await.context("freeze") })
+    }
+
+    fn resume(&self, node: NodeId) -> Done<'_> {
+        Box::pin(async move { self.cluster.thaw(node.0).await.context("thaw") })
+    }
+}
