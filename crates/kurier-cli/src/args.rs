@@ -256,6 +256,9 @@ pub struct ConsumeArgs {
     /// Be a static member under the instance's name: a restart costs no rebalance
     #[arg(long = "static", requires = "instance")]
     pub static_membership: bool,
+    /// Time between two commits of what is handled [default: 1s]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub commit_interval: Option<Duration>,
     /// Attempts at a message before its partition stops
     #[arg(long, value_name = "N")]
     pub retries: Option<u32>,

@@ -15,6 +15,7 @@ use kurier::{
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
+use super::reach;
 use crate::args::{ConsumeArgs, ConsumeCommand, Decode, Global, OnFailure};
 use crate::exit::Exit;
 use crate::signals::Signals;
@@ -33,6 +34,7 @@ pub async fn run(
             args.view.decode
         }
     };
+    reach(global).await?;
     let out = Arc::new(Out::new(signals.drain.clone()));
     let report = match decode {
         Decode::Message => {
@@ -115,6 +117,9 @@ fn configured<K, D>(
     }
     if let Some(silence) = args.idle_exit {
         builder = builder.idle_exit(silence);
+    }
+    if let Some(interval) = args.commit_interval {
+        builder.config_mut().commit_interval = interval;
     }
     if let Some(attempts) = args.retries {
         builder = builder.retry(&RetryPolicy::exponential(attempts, FIRST_PAUSE..=LAST_PAUSE));

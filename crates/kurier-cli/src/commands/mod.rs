@@ -18,3 +18,18 @@ use crate::args::Global;
 pub fn admin(global: &Global) -> anyhow::Result<Admin> {
     Ok(Admin::connect(&global.client())?.with_timeout(global.admin_timeout()))
 }
+
+/// With `--timeout`: waits so long for the cluster. Without it nothing is asked: who produces or
+/// consumes waits for the cluster as long as it takes.
+///
+/// # Errors
+/// When no broker answers in time.
+pub async fn reach(global: &Global) -> anyhow::Result<()> {
+    if global.timeout.is_some() {
+        let admin = admin(global)?;
+        let reached = admin.cluster_info().await;
+        admin.close().await;
+        reached?;
+    }
+    Ok(())
+}

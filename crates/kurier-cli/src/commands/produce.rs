@@ -14,6 +14,7 @@ use kurier::{
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use super::reach;
 use crate::args::{Delivery, Global, Input, ProduceArgs, ReportKind};
 use crate::exit::Exit;
 use crate::output;
@@ -24,6 +25,7 @@ use crate::signals::Signals;
 /// # Errors
 /// When the configuration is not right, or the producer can't go on.
 pub async fn run(args: ProduceArgs, global: &Global, signals: &Signals) -> anyhow::Result<Exit> {
+    reach(global).await?;
     let begun = Instant::now();
     let tally = Arc::new(Tally::default());
     let producer = producer(&args, global, &tally).await?;

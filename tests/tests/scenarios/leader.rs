@@ -1,0 +1,145 @@
+//! The leader of a partition is killed under load.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use kurier::{DeliveryProfile, Judgement, Message, MessageProducer, NodeId};
+use kurier_tests::audit;
+use kurier_tests::books::Books;
+use kurier_tests::cluster::{Kind, NODES, TestCluster, cluster, create_topic, leader};
+use kurier_tests::load::Load;
+use rdkafka::ClientConfig;
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use uuid::Uuid;
+
+use crate::{handle_all, until, within};
+
+const TOPIC: &str = "orders";
+const GROUP: &str = "readers";
+const LOAD: Load = Load { keys: 16, each: 400, pause: Duration::from_millis(2) };
+
+/// Sends under load, kills the leader of partition 0 amid it and starts it again, and reads all back.
+async fn killed_under_load(profile: DeliveryProfile) -> Judgement {
+    let cluster = cluster().await.unwrap();
+    create_topic(&*cluster, TOPIC, 3).await.unwrap();
+    let books = Arc::new(Books::new(&[GROUP]));
+    let producer = MessageProducer::builder(cluster.bootstrap()).delivery(profile).build();
+    let producer = Arc::new(producer.await.unwrap());
+
+    let load = LOAD.start(&producer, TOPIC, &books);
+    until("the load", || 1_000 < books.counts().1).await;
+    let killed = leader(&*cluster, TOPIC, 0).await.unwrap();
+    cluster.kill(killed).await.unwrap();
+    let at_the_kill = books.counts().1;
+    until("the way on", || at_the_kill + 1_000 < books.counts().1).await;
+    cluster.start(killed).await.unwrap();
+    within("the rest of the load", load.finish()).await.unwrap();
+    let producer = Arc::into_inner(producer).unwrap();
+    assert!(within("close", producer.close(LIMIT_TO_CLOSE)).await.unsent.is_empty());
+
+    audit::enter(&books, cluster.bootstrap(), TOPIC).await.unwrap();
+    handle_all(cluster.bootstrap(), TOPIC, GROUP, &books).await;
+    let verdict = books.judge();
+    eprintln!("{:?}, {profile:?}, node {killed} killed: {verdict:?}", cluster.kind());
+    assert!(5_000 <= verdict.delivered, "{verdict:?}");
+    verdict
+}
+
+const LIMIT_TO_CLOSE: Duration = Duration::from_secs(30);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_leader_costs_the_default_profile_nothing() {
+    let verdict = killed_under_load(DeliveryProfile::Default).await;
+    assert!(verdict.holds(), "{verdict:?}");
+    assert_eq!(verdict.failed, 0, "it never gives up");
+    assert_eq!(verdict.groups.iter().map(|group| group.duplicates).sum::<u64>(), 0, "{verdict:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_leader_costs_the_classic_profile_nothing_acknowledged() {
+    let verdict = killed_under_load(DeliveryProfile::OneInFlight).await;
+    // It may give up after its retries, and says so: then nothing acknowledged is missing all the same.
+    assert_eq!((verdict.lost(), verdict.under_way), (0, 0), "{verdict:?}");
+    if verdict.failed == 0 {
+        assert_eq!(verdict.order_violations(), 0, "{verdict:?}");
+    }
+}
+
+/// The control: `acks=1`, and followers that do not follow when the leader dies.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn control_acks_1_loses_what_was_acknowledged() {
+    let cluster = cluster().await.unwrap();
+    create_topic(&*cluster, TOPIC, 3).await.unwrap();
+    let books = Arc::new(Books::new(&[]));
+    let careless: FutureProducer = ClientConfig::new()
+        .set("bootstrap.servers", cluster.bootstrap())
+        .set("acks", "1")
+        .create()
+        .unwrap();
+    send_careless(&careless, &books, 0..100).await;
+
+    let doomed = leader(&*cluster, TOPIC, 0).await.unwrap();
+    let followers: Vec<NodeId> = NODES.into_iter().filter(|node| *node != doomed).collect();
+    for &follower in &followers {
+        cluster.pause(follower).await.unwrap();
+    }
+    send_careless(&careless, &books, 100..200).await;
+    cluster.kill(doomed).await.unwrap();
+    for &follower in &followers {
+        cluster.resume(follower).await.unwrap();
+    }
+    within("a new leader", new_leader(&*cluster, doomed)).await;
+
+    audit::enter(&books, cluster.bootstrap(), TOPIC).await.unwrap();
+    let verdict = books.judge();
+    eprintln!("{:?}, control: {verdict:?}", cluster.kind());
+    assert!(0 < verdict.lost(), "acks=1 lost nothing, so this suite sees no loss: {verdict:?}");
+}
+
+/// Sends to partition 0 with a client that takes one replica's word.
+async fn send_careless(
+    producer: &FutureProducer,
+    books: &Books,
+    numbers: std::ops::Range<u64>,
+) -> Vec<Uuid> {
+    let key = Bytes::from_static(b"key");
+    let mut sent = Vec::new();
+    for number in numbers {
+        let message = Message::new(number.to_string()).unwrap();
+        let json = message.to_json().unwrap();
+        books.accepted(message.id(), &key);
+        let record = FutureRecord::to(TOPIC).partition(0).key(&key[..]).payload(&json);
+        let (partition, offset) =
+            match within("acks=1", producer.send(record, LIMIT_TO_CLOSE)).await {
+                Ok(delivery) => (delivery.partition, delivery.offset),
+                Err((error, _)) => panic!("{error}"),
+            };
+        let receipt = kurier::Receipt {
+            topic: TOPIC.into(),
+            partition: kurier::PartitionId(partition),
+            offset: Some(kurier::Offset(offset)),
+            timestamp: None,
+        };
+        books.settled(message.id(), &Ok(receipt));
+        sent.push(message.id());
+    }
+    sent
+}
+
+/// Waits until all partitions have a leader that lives.
+async fn new_leader(cluster: &dyn TestCluster, dead: NodeId) {
+    loop {
+        match leader(cluster, TOPIC, 0).await {
+            Ok(leader) if leader != dead => return,
+            _ => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_cluster_under_test_is_the_one_that_was_asked_for() {
+    let asked = std::env::var("KURIER_TEST_CLUSTER").unwrap_or_default();
+    let wanted = if asked == "apache-kafka" { Kind::ApacheKafka } else { Kind::Embedded };
+    assert_eq!(cluster().await.unwrap().kind(), wanted);
+}

@@ -1,0 +1,59 @@
+//! The scenarios that every delivery guarantee rests on, on the cluster that `KURIER_TEST_CLUSTER`
+//! names. Each fault stands beside a control, which does the same to a careless client and must lose.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![allow(clippy::print_stderr, reason = "the figures of a run are for the person who runs it")]
+
+mod group;
+mod leader;
+mod poison;
+mod round_trip;
+mod waiting;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kurier::{
+    Closed, ConsumeReport, Context, Failure, Message, MessageDecoder, Received,
+    SingleMessageConsumer,
+};
+use kurier_tests::books::Books;
+use tokio_util::sync::CancellationToken;
+
+/// Longer than any scenario takes; a hang is a failure with a name.
+const LIMIT: Duration = Duration::from_secs(180);
+
+async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(LIMIT, future).await.unwrap_or_else(|_| panic!("{what} hangs"))
+}
+
+/// Waits until `reached` is true.
+async fn until(what: &str, reached: impl Fn() -> bool) {
+    within(what, async {
+        while !reached() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+}
+
+/// A single consumer that enters what it handles in the books, until the end of the topic.
+async fn handle_all(
+    bootstrap: &str,
+    topic: &str,
+    group: &str,
+    books: &Arc<Books>,
+) -> ConsumeReport {
+    let (entering, name) = (Arc::clone(books), group.to_owned());
+    let handler = move |message: Arc<Received<Message>>, _: Context| {
+        entering.received(&name, &message);
+        std::future::ready(Ok::<(), Failure>(()))
+    };
+    let run = SingleMessageConsumer::builder(bootstrap, topic)
+        .group(group)
+        .decoder(MessageDecoder::default())
+        .exit_at_end(true)
+        .run(handler, CancellationToken::new());
+    let report = within("the consumer", run).await.unwrap();
+    assert_eq!(report.closed, Closed::Clean);
+    report
+}
