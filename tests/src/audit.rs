@@ -45,13 +45,12 @@ pub fn read(bootstrap: &str, topic: &str) -> anyhow::Result<Vec<Found>> {
         .set("enable.auto.commit", "false")
         .set("check.crcs", "true")
         .create()?;
-    let seconds = Duration::from_secs(30);
-    let metadata = consumer.fetch_metadata(Some(topic), seconds)?;
+    let metadata = consumer.fetch_metadata(Some(topic), ONE_QUESTION)?;
     let partitions = metadata.topics().first().context("no such topic")?.partitions();
     let mut assignment = TopicPartitionList::new();
     let mut ends = vec![0; partitions.len()];
     for partition in partitions {
-        let (low, high) = consumer.fetch_watermarks(topic, partition.id(), seconds)?;
+        let (low, high) = watermarks(&consumer, topic, partition.id())?;
         ends[usize::try_from(partition.id())?] = if low < high { high } else { 0 };
         assignment.add_partition_offset(topic, partition.id(), Offset::Beginning)?;
     }
@@ -85,6 +84,20 @@ pub async fn enter(books: &Books, bootstrap: &str, topic: &str) -> anyhow::Resul
         books.handled(LOG, id);
     }
     Ok(found)
+}
+
+const ONE_QUESTION: Duration = Duration::from_secs(30);
+
+/// A new leader answers only when it knows its high watermark again (`OFFSET_NOT_AVAILABLE`, KIP-207).
+fn watermarks(consumer: &BaseConsumer, topic: &str, partition: i32) -> anyhow::Result<(i64, i64)> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match consumer.fetch_watermarks(topic, partition, ONE_QUESTION) {
+            Ok(watermarks) => return Ok(watermarks),
+            Err(error) if deadline < Instant::now() => return Err(error.into()),
+            Err(_) => std::thread::sleep(Duration::from_millis(50)),
+        }
+    }
 }
 
 fn copied(record: &BorrowedMessage<'_>) -> Found {

@@ -9,7 +9,6 @@ use std::time::Instant;
 
 use anyhow::{Context as _, bail, ensure};
 use kurier::NodeId;
-use tempfile::TempDir;
 use tokio::sync::OwnedMutexGuard;
 
 use super::{Done, Kind, NODES, PATIENCE, TestCluster, admin, wait_until_whole};
@@ -22,8 +21,8 @@ pub struct ApacheKafka {
     nodes: Vec<Mutex<Node>>,
     bootstrap: String,
     jars: PathBuf,
-    /// Settings, logs and data; kept on the disk when a start fails.
-    folder: TempDir,
+    /// Settings, logs and data; the next one to start removes what it finds of the dead.
+    folder: PathBuf,
 }
 
 #[derive(Debug)]
@@ -43,14 +42,14 @@ impl ApacheKafka {
     /// When one does not start, with the end of its log.
     pub async fn start(jars: &Path) -> anyhow::Result<Self> {
         ensure!(jars.is_dir(), "{} is no folder: Kafka's jars should be there", jars.display());
-        let folder = tempfile::Builder::new().prefix("apache-kafka-").tempdir()?;
+        let folder = fresh_folder()?;
         let ports = free_ports(2 * NODES.len())?;
         let (clients, controllers) = ports.split_at(NODES.len());
         for (index, node) in NODES.iter().enumerate() {
-            let settings = settings(*node, clients[index], controllers, folder.path());
-            fs::write(folder.path().join(format!("{node}.properties")), settings)?;
+            let settings = settings(*node, clients[index], controllers, &folder);
+            fs::write(folder.join(format!("{node}.properties")), settings)?;
         }
-        fs::write(folder.path().join("log4j2.properties"), LOGGING)?;
+        fs::write(folder.join("log4j2.properties"), LOGGING)?;
         let address = |port: &u16| format!("127.0.0.1:{port}");
         let kafka = Self {
             nodes: NODES
@@ -183,15 +182,15 @@ impl ApacheKafka {
     }
 
     fn path(&self) -> std::path::Display<'_> {
-        self.folder.path().display()
+        self.folder.display()
     }
 
     fn settings_of(&self, node: NodeId) -> PathBuf {
-        self.folder.path().join(format!("{node}.properties"))
+        self.folder.join(format!("{node}.properties"))
     }
 
     fn log_of(&self, node: NodeId) -> PathBuf {
-        self.folder.path().join(format!("{node}.log"))
+        self.folder.join(format!("{node}.log"))
     }
 
     /// The end of what a node said.
@@ -199,6 +198,20 @@ impl ApacheKafka {
         let log = fs::read_to_string(self.log_of(node)).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         format!("its log ends with\n{}", lines[lines.len().saturating_sub(15)..].join("\n"))
+    }
+}
+
+impl Drop for ApacheKafka {
+    fn drop(&mut self) {
+        for node in NODES {
+            if let Some(mut process) = self.with(node, |node| node.process.take()) {
+                // Harmless when it has ended.
+                let _ = process.kill();
+                let _ = process.wait();
+            }
+        }
+        // What stays is removed by the next one to start.
+        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -304,6 +317,24 @@ impl TestCluster for Turn {
 fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
     let held: Result<Vec<_>, _> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect();
     held?.iter().map(|socket| Ok(socket.local_addr()?.port())).collect()
+}
+
+/// A folder named after this process. A test binary ends without dropping what is static, so the
+/// folders of processes that are gone are removed here.
+fn fresh_folder() -> anyhow::Result<PathBuf> {
+    const PREFIX: &str = "kurier-apache-kafka-";
+    let temporary = std::env::temp_dir();
+    for entry in fs::read_dir(&temporary)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let owner = name.strip_prefix(PREFIX).and_then(|pid| pid.parse::<u32>().ok());
+        if owner.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
+            fs::remove_dir_all(&path)?;
+        }
+    }
+    let folder = temporary.join(format!("{PREFIX}{}", std::process::id()));
+    fs::create_dir(&folder)?;
+    Ok(folder)
 }
 
 fn settings(node: NodeId, port: u16, controllers: &[u16], folder: &Path) -> String {
