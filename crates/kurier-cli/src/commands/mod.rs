@@ -4,6 +4,7 @@ pub mod cluster;
 pub mod consume;
 pub mod demo;
 pub mod group;
+mod line;
 pub mod produce;
 pub mod topic;
 
