@@ -53,7 +53,8 @@ impl KnownTopics {
             if let Some(found) = self.known(name) {
                 return Ok(found);
             }
-            match ask(client, name).await {
+            let first = self.lock().is_empty();
+            match ask(client, name, first).await {
                 Answer::Exists => return Ok(self.remember(name, None)),
                 Answer::Nobody => return Ok(self.remember(name, Some(Instant::now()))),
                 Answer::Unknown if grace <= begun.elapsed() => {
@@ -109,13 +110,20 @@ enum Answer {
     Nobody,
 }
 
-async fn ask(client: &Arc<Client>, name: &str) -> Answer {
+/// `first`: no topic is known yet. librdkafka then has just exchanged its bootstrap connections for the
+/// brokers' own, and asks for its producer id when a timer of 500 ms says so or when more metadata comes
+/// (2.12.1, `rd_kafka_idemp_pid_fsm`): a second question saves that wait.
+async fn ask(client: &Arc<Client>, name: &str, first: bool) -> Answer {
     let (client, topic) = (Arc::clone(client), name.to_owned());
     let ask = move || {
         let wanted = sys::Topics::One(topic.clone());
         let Ok(metadata) = sys::metadata(client.client(), &wanted, QUESTION) else {
             return Answer::Nobody;
         };
+        if first {
+            // Only the asking counts; a cluster that is gone again shows itself by what is sent.
+            let _ = sys::metadata(client.client(), &sys::Topics::None, QUESTION);
+        }
         let found = metadata.topics.into_iter().find(|(name, _)| *name == topic);
         match found {
             Some((_, Ok(_))) => Answer::Exists,
