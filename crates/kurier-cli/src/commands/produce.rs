@@ -32,11 +32,16 @@ pub async fn run(args: ProduceArgs, global: &Global, signals: &Signals) -> anyho
     let mut lines = source(&args);
     let mut pace = Pace::new(args.rate);
     let sent = async {
-        while let Some(line) = next(&mut lines, signals, &tally).await {
-            pace.next().await;
-            match outgoing(&args, &line) {
-                Ok(outgoing) => send(&producer, &args.topic, &outgoing, &line, &tally).await?,
-                Err(reason) => tally.bad(&line, &reason),
+        while let Some(chunk) = next(&mut lines, signals, &tally).await {
+            for line in chunk {
+                pace.next().await;
+                if signals.drain.is_cancelled() {
+                    break;
+                }
+                match outgoing(&args, &line) {
+                    Ok(outgoing) => send(&producer, &args.topic, &outgoing, &line, &tally).await?,
+                    Err(reason) => tally.bad(&line, &reason),
+                }
             }
         }
         Ok::<(), SendError>(())
@@ -71,8 +76,12 @@ pub async fn run(args: ProduceArgs, global: &Global, signals: &Signals) -> anyho
 
 /// Longer than any process lives; a year.
 const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-/// Lines read ahead.
-const AHEAD: usize = 1024;
+/// Chunks of lines read ahead.
+const AHEAD: usize = 8;
+/// Lines in a chunk.
+const CHUNK_LINES: usize = 256;
+/// Bytes read at once; a chunk holds no more, but for one long line.
+const READ_BYTES: usize = 128 * 1024;
 /// A longer line cannot be a message: the limit of one is 1,000,000 bytes.
 const LINE_BYTES_MAX: u64 = 4 << 20;
 
@@ -229,16 +238,16 @@ fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
 }
 
 async fn next(
-    lines: &mut mpsc::Receiver<io::Result<Line>>,
+    lines: &mut mpsc::Receiver<io::Result<Vec<Line>>>,
     signals: &Signals,
     tally: &Tally,
-) -> Option<Line> {
+) -> Option<Vec<Line>> {
     loop {
         tokio::select! {
             biased;
             () = signals.drain.cancelled() => return None,
             line = lines.recv() => match line? {
-                Ok(line) => return Some(line),
+                Ok(chunk) => return Some(chunk),
                 // Said where it happened; the other files go on.
                 Err(error) => {
                     tally.bad.fetch_add(1, Ordering::Relaxed);
@@ -250,7 +259,7 @@ async fn next(
 }
 
 /// Lines of the files, of standard input, or samples, read ahead on a thread of their own.
-fn source(args: &ProduceArgs) -> mpsc::Receiver<io::Result<Line>> {
+fn source(args: &ProduceArgs) -> mpsc::Receiver<io::Result<Vec<Line>>> {
     let (out, lines) = mpsc::channel(AHEAD);
     let (files, sample) = (args.files.clone(), args.sample);
     // Ends with the input, or when nobody takes its lines; a read of a terminal ends with the process.
@@ -262,24 +271,31 @@ fn source(args: &ProduceArgs) -> mpsc::Receiver<io::Result<Line>> {
     lines
 }
 
-fn samples(count: u64, out: &mpsc::Sender<io::Result<Line>>) {
+type Out = mpsc::Sender<io::Result<Vec<Line>>>;
+
+fn samples(count: u64, out: &Out) {
     let file: Arc<str> = "sample".into();
-    for number in 1..=count {
-        let bytes = format!("Test message {number}").into_bytes();
-        if out.blocking_send(Ok(Line { file: Arc::clone(&file), number, bytes })).is_err() {
+    let mut numbers = 1..=count;
+    loop {
+        let line = |number| {
+            let bytes = format!("Test message {number}").into_bytes();
+            Line { file: Arc::clone(&file), number, bytes }
+        };
+        let chunk: Vec<Line> = numbers.by_ref().take(CHUNK_LINES).map(line).collect();
+        if chunk.is_empty() || out.blocking_send(Ok(chunk)).is_err() {
             return;
         }
     }
 }
 
-fn read_file(path: &Path, out: &mpsc::Sender<io::Result<Line>>) {
+fn read_file(path: &Path, out: &Out) {
     let name: Arc<str> = path.display().to_string().into();
     let failed = |error: io::Error| io::Error::new(error.kind(), format!("{name}: {error}"));
     let read = || -> io::Result<()> {
         if path == Path::new("-") {
-            return read_lines(&mut io::stdin().lock(), &name, out);
+            return read_lines(io::stdin(), &name, out);
         }
-        read_lines(&mut BufReader::new(File::open(path)?), &name, out)
+        read_lines(File::open(path)?, &name, out)
     };
     if let Err(error) = read() {
         // Nobody takes it only when the command is ending.
@@ -287,31 +303,51 @@ fn read_file(path: &Path, out: &mpsc::Sender<io::Result<Line>>) {
     }
 }
 
-fn read_lines(
-    from: &mut impl BufRead,
-    name: &Arc<str>,
-    out: &mpsc::Sender<io::Result<Line>>,
-) -> io::Result<()> {
+/// Hands lines on in chunks: whatever whole lines one read gave, so that a slow writer's line goes out
+/// at once. Lines before one that is too long go out too.
+fn read_lines(from: impl Read, name: &Arc<str>, out: &Out) -> io::Result<()> {
+    let mut from = BufReader::with_capacity(READ_BYTES, from);
+    let mut chunk = Vec::new();
+    let mut ended = Ok(());
     for number in 1.. {
-        let mut bytes = Vec::new();
-        if from.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut bytes)? == 0 {
-            break;
+        match read_line(&mut from, number) {
+            Ok(None) => break,
+            Ok(Some(bytes)) if bytes.is_empty() => {}
+            Ok(Some(bytes)) => chunk.push(Line { file: Arc::clone(name), number, bytes }),
+            Err(error) => {
+                ended = Err(error);
+                break;
+            }
         }
-        if bytes.last() == Some(&b'\n') {
-            bytes.pop();
-            bytes.pop_if(|last| *last == b'\r');
-        } else if bytes.len() as u64 == LINE_BYTES_MAX {
-            let reason = format!("line {number} is longer than {LINE_BYTES_MAX} bytes");
-            return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
-        }
-        if bytes.is_empty() {
-            continue;
-        }
-        if out.blocking_send(Ok(Line { file: Arc::clone(name), number, bytes })).is_err() {
-            break;
+        let waits = !from.buffer().contains(&b'\n');
+        if (waits || chunk.len() == CHUNK_LINES)
+            && !chunk.is_empty()
+            && out.blocking_send(Ok(std::mem::take(&mut chunk))).is_err()
+        {
+            return Ok(());
         }
     }
-    Ok(())
+    if !chunk.is_empty() {
+        // Nobody takes it only when the command is ending.
+        let _ = out.blocking_send(Ok(chunk));
+    }
+    ended
+}
+
+/// One line without its end; `None` after the last.
+fn read_line(from: &mut impl BufRead, number: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    if from.take(LINE_BYTES_MAX).read_until(b'\n', &mut bytes)? == 0 {
+        return Ok(None);
+    }
+    if bytes.last() == Some(&b'\n') {
+        bytes.pop();
+        bytes.pop_if(|last| *last == b'\r');
+    } else if bytes.len() as u64 == LINE_BYTES_MAX {
+        let reason = format!("line {number} is longer than {LINE_BYTES_MAX} bytes");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+    }
+    Ok(Some(bytes))
 }
 
 /// Holds sends back to a rate.
