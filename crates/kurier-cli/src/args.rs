@@ -76,7 +76,7 @@ pub enum Command {
     /// The embedded cluster and its nodes
     #[command(subcommand)]
     Cluster(ClusterCommand),
-    /// Topics: create, list, describe, delete
+    /// Topics: create, list, describe, delete, tail
     #[command(subcommand)]
     Topic(TopicCommand),
     /// Send messages: from files, from standard input, or samples
@@ -159,6 +159,19 @@ pub enum TopicCommand {
     Describe { name: String },
     /// Delete a topic and everything in it
     Delete { name: String },
+    /// Print the messages of a topic as they come, without a group: nothing is committed
+    Tail {
+        name: String,
+        /// Where to begin: earliest, latest, or an RFC 3339 time
+        #[arg(long, default_value = "latest", value_parser = from)]
+        from: kurier::StartFrom,
+        /// What the values are; one that is something else is printed as it is
+        #[arg(long, default_value = "message")]
+        decode: Decode,
+        /// Leave at the end that the topic has now
+        #[arg(long)]
+        exit_at_end: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -271,13 +284,6 @@ pub struct ConsumeArgs {
     /// Leave after so long without a message
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub idle_exit: Option<Duration>,
-    #[command(flatten)]
-    pub view: View,
-}
-
-/// What is read, and as what.
-#[derive(Debug, Clone, Args)]
-pub struct View {
     /// Where a group without commits starts: earliest, latest, or an RFC 3339 time
     #[arg(long, default_value = "earliest", value_parser = from)]
     pub from: kurier::StartFrom,

@@ -55,7 +55,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
             Ok(if holds { signals.exit() } else { Exit::Loss })
         }
         Command::Cluster(command) => commands::cluster::run(command, &global, &signals).await,
-        Command::Topic(command) => commands::topic::run(command, &global).await,
+        Command::Topic(command) => commands::topic::run(command, &global, &signals).await,
         Command::Group(command) => commands::group::run(command, &global).await,
         Command::Produce(args) => commands::produce::run(args, &global, &signals).await,
         Command::Consume(command) => commands::consume::run(command, &global, &signals).await,

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
-const EARTHQUAKES: &str = include_str!("../../../examples/data/earthquakes.ndjson");
+const EARTHQUAKES: &str = include_str!("../data/earthquakes.ndjson");
 
 /// `kurier cluster run` on free ports; killed when dropped.
 struct Cluster {

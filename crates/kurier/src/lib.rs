@@ -12,6 +12,7 @@ mod ids;
 mod ledger;
 mod message;
 mod producer;
+mod reader;
 mod sys;
 
 pub use admin::{
@@ -45,3 +46,4 @@ pub use producer::{
     NotAccepting, Outcome, OutgoingRecord, ProducerBuilder, ProducerEvent, Receipt, SendError,
     Ticket, Unsent,
 };
+pub use reader::{ReadError, ReadUntil, TopicReader};

@@ -29,9 +29,7 @@ pub async fn run(
     signals: &Signals,
 ) -> anyhow::Result<Exit> {
     let decode = match &command {
-        ConsumeCommand::Single(args) | ConsumeCommand::Batch { consume: args, .. } => {
-            args.view.decode
-        }
+        ConsumeCommand::Single(args) | ConsumeCommand::Batch { consume: args, .. } => args.decode,
     };
     reach(global).await?;
     let out = Arc::new(Out::new(signals.drain.clone()));
@@ -85,7 +83,7 @@ fn configured<K, D>(
 ) -> ConsumerBuilder<K, D> {
     builder = builder
         .properties(global.properties.iter().cloned())
-        .from(args.view.from)
+        .from(args.from)
         .exit_at_end(args.exit_at_end)
         .static_membership(args.static_membership)
         .on_event(log);

@@ -6,6 +6,7 @@ pub mod demo;
 pub mod group;
 mod line;
 pub mod produce;
+mod tail;
 pub mod topic;
 
 use kurier::Admin;

@@ -1,17 +1,23 @@
-//! `kurier topic`: create, list, describe, delete.
+//! `kurier topic`: create, list, describe, delete. What `tail` does is in `tail`.
 
-use kurier::{NewTopic, NodeId};
+use kurier::{NewTopic, NodeId, ReadUntil, TopicReader};
 use serde_json::json;
 
+use super::tail;
 use crate::args::{Global, Output, TopicCommand};
 use crate::exit::Exit;
 use crate::output::{self, known};
+use crate::signals::Signals;
 
 /// Does what was asked.
 ///
 /// # Errors
 /// When it cannot be done.
-pub async fn run(command: TopicCommand, global: &Global) -> anyhow::Result<Exit> {
+pub async fn run(
+    command: TopicCommand,
+    global: &Global,
+    signals: &Signals,
+) -> anyhow::Result<Exit> {
     let admin = super::admin(global)?;
     let is_json = global.output == Output::Json;
     match command {
@@ -49,6 +55,13 @@ pub async fn run(command: TopicCommand, global: &Global) -> anyhow::Result<Exit>
         TopicCommand::Delete { name } => {
             admin.delete_topic(&name).await?;
             tracing::info!(topic = name, "deleted");
+        }
+        TopicCommand::Tail { name, from, decode, exit_at_end } => {
+            let until = if exit_at_end { ReadUntil::End } else { ReadUntil::Closed };
+            let config = global.client();
+            let reader = TopicReader::open(&admin, &config, &name, from, until).await?;
+            admin.close().await;
+            return tail::run(reader, decode, signals).await;
         }
     }
     admin.close().await;

@@ -110,6 +110,11 @@ impl<C: ConsumerContext + 'static> PartitionFeed<C> {
         Some(Self { queue, partition, arena: BytesMut::new(), client: Arc::clone(client) })
     }
 
+    /// Whose messages these are.
+    pub(crate) fn partition(&self) -> &TopicPartition {
+        &self.partition
+    }
+
     /// Takes at most `limit` events that are there already, messages above all; never waits.
     ///
     /// One event at a time. `rd_kafka_consume_batch_queue` takes many with one call, but counts an

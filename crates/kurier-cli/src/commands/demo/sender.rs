@@ -19,7 +19,7 @@ use super::story::Story;
 use super::witness::Witness;
 
 /// 1,707 real events: US Geological Survey, first days of February 2018.
-const EARTHQUAKES: &str = include_str!("../../../../../examples/data/earthquakes.ndjson");
+const EARTHQUAKES: &str = include_str!("../../../data/earthquakes.ndjson");
 /// Messages a second.
 const RATE: u64 = 2_000;
 

@@ -1,0 +1,66 @@
+//! `kurier topic tail`: prints what comes, and commits nothing.
+
+use std::io::{self, Write as _};
+
+use kurier::{
+    Decoder, JsonDecoder, MessageDecoder, RawDecoder, Received, Record, TextDecoder, TopicReader,
+};
+use serde_json::Value;
+
+use super::line::{self, Show};
+use crate::args::Decode;
+use crate::exit::Exit;
+use crate::signals::Signals;
+
+/// Prints until the reader ends or a signal comes.
+///
+/// # Errors
+/// When the topic can't be read any more, or nobody reads what is printed.
+pub async fn run(
+    mut reader: TopicReader,
+    decode: Decode,
+    signals: &Signals,
+) -> anyhow::Result<Exit> {
+    let mut tail = Tail { out: io::stdout(), line: Vec::new(), unreadable: 0 };
+    loop {
+        let record = tokio::select! {
+            biased;
+            () = signals.drain.cancelled() => break,
+            record = reader.next() => record,
+        };
+        let Some(record) = record else { break };
+        let record = record?;
+        match decode {
+            Decode::Message => tail.print(&MessageDecoder::<Value>::default(), record)?,
+            Decode::Json => tail.print(&JsonDecoder::<Value>::default(), record)?,
+            Decode::Text => tail.print(&TextDecoder, record)?,
+            Decode::Raw => tail.print(&RawDecoder, record)?,
+        }
+    }
+    reader.close().await;
+    Ok(if 0 < tail.unreadable { Exit::Failed } else { signals.exit() })
+}
+
+struct Tail {
+    out: io::Stdout,
+    line: Vec<u8>,
+    unreadable: u64,
+}
+
+impl Tail {
+    /// One that can't be read is said to be so, and shown as bytes: nothing is decided by a look.
+    fn print<D: Decoder<Item: Show>>(&mut self, decoder: &D, record: Record) -> anyhow::Result<()> {
+        self.line.clear();
+        match Received::decode(decoder, record.clone()) {
+            Ok(received) => line::write(&mut self.line, &received)?,
+            Err(error) => {
+                self.unreadable += 1;
+                tracing::error!("{error}");
+                let value = record.value().cloned();
+                line::write(&mut self.line, &Received::new(record, value))?;
+            }
+        }
+        self.out.write_all(&self.line)?;
+        Ok(self.out.flush()?)
+    }
+}
