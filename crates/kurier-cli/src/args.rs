@@ -39,6 +39,9 @@ pub struct Global {
     /// Say only errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
+    /// How standard error is written
+    #[arg(long, global = true, default_value = "text", value_name = "FORMAT")]
+    pub log_format: LogFormat,
 }
 
 impl Global {
@@ -66,6 +69,15 @@ pub enum Output {
     /// For people
     Table,
     /// One JSON object, or one a line
+    Json,
+}
+
+/// How standard error is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
     Json,
 }
 

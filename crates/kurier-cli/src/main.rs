@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use tracing_subscriber::EnvFilter;
 
-use args::{Cli, Command, Global, Output};
+use args::{Cli, Command, Global, LogFormat, Output};
 use exit::Exit;
 use signals::Signals;
 
@@ -80,12 +80,14 @@ fn log(global: &Global) {
         (false, 1) => "debug",
         (false, _) => "trace",
     };
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(level))
         .with_target(false)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .init();
+        .with_writer(std::io::stderr);
+    match global.log_format {
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => log.json().init(),
+    }
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {

@@ -94,6 +94,23 @@ fn all_earthquakes_arrive_with_both_consumers_in_time_order_for_each_network() {
 }
 
 #[test]
+fn a_tail_shows_everything_and_commits_nothing() {
+    let cluster = Cluster::run(&["t:3"]);
+    cluster.objects(&["produce", "t", "--sample", "50", "--report", "none"]);
+    cluster.kurier(&["produce", "t", "--input", "raw", "--report", "none"], "no message\n");
+    let tail = ["--log-format", "json", "topic", "tail", "t", "--from", "earliest"];
+    let output = cluster.kurier(&[&tail[..], &["--exit-at-end"]].concat(), "");
+    assert_eq!(output.status.code(), Some(1), "one of them is no message: {}", said(&output));
+    let reason: Value = serde_json::from_str(said(&output).lines().next().unwrap()).unwrap();
+    assert!(reason["fields"]["message"].as_str().unwrap().contains("not JSON"), "{reason}");
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let shown: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(shown.len(), 51);
+    assert_eq!(shown.iter().filter(|line| line["value"] == "no message").count(), 1);
+    assert_eq!(cluster.objects(&["-o", "json", "group", "list"]), Vec::<Value>::new());
+}
+
+#[test]
 fn a_bad_line_is_named_and_the_rest_goes_on() {
     let cluster = Cluster::run(&["t:1"]);
     let produced = cluster.kurier(
