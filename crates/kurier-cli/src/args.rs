@@ -39,6 +39,9 @@ pub struct Global {
     /// Say only errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
+    /// No live line of counters; there is none either where standard error is no terminal
+    #[arg(long, global = true)]
+    pub no_progress: bool,
     /// How standard error is written
     #[arg(long, global = true, default_value = "text", value_name = "FORMAT")]
     pub log_format: LogFormat,

@@ -50,6 +50,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
                 keep: args.keep,
                 json: global.output == Output::Json,
                 control: args.control,
+                progress: !global.no_progress,
             };
             let holds = commands::demo::run(demo, signals.drain.clone()).await?;
             Ok(if holds { signals.exit() } else { Exit::Loss })

@@ -221,3 +221,30 @@ async fn a_thousand_keys_go_where_java_puts_them() {
         assert_eq!(receipt.partition.0, java_partition(key.as_bytes(), 12), "{key}");
     }
 }
+
+/// Six answers in a row say that too few replicas are in sync: one attempt and five retries. kurier does
+/// not send the message again, and what is sent afterwards is delivered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_the_classic_retries_run_out_the_delivery_fails_and_nothing_is_sent_again() {
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+    let cluster = mock();
+    let producer = MessageProducer::builder(cluster.bootstrap_servers())
+        .delivery(DeliveryProfile::OneInFlight)
+        .build()
+        .await
+        .unwrap();
+    let too_few = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS;
+    cluster.request_errors(RDKafkaApiKey::Produce, &[too_few; 6]);
+    let begun = Instant::now();
+    let key = |message: Message| message.with_key("one partition");
+    let doomed = producer.send(TOPIC, &key(message("doomed"))).await.unwrap();
+    let failed = within("the failure", doomed).await.unwrap_err();
+    assert_eq!(failed.code, rdkafka::error::RDKafkaErrorCode::NotEnoughReplicas);
+    assert!(failed.is_retriable(), "by the caller, who knows what else was sent");
+    assert!(Duration::from_secs(4) < begun.elapsed(), "five retries, about a second apart");
+
+    let next = producer.send(TOPIC, &key(message("next"))).await.unwrap();
+    let receipt = within("the next", next).await.unwrap();
+    assert_eq!(receipt.offset, Some(crate::Offset(0)), "the failed one was never written");
+    assert!(producer.close(Duration::from_secs(10)).await.unsent.is_empty());
+}

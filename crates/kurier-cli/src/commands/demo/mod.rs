@@ -35,6 +35,8 @@ pub struct Demo {
     /// Sends as many do who lose messages, `acks=1`, with followers that have stopped following: must
     /// end with loss.
     pub control: bool,
+    /// Draws a live line of counters, where standard error is a terminal.
+    pub progress: bool,
 }
 
 /// Longest wait for what was sent to be delivered and handled, without any progress.
@@ -45,7 +47,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// # Errors
 /// When the cast could not be set up, or the verdict not be written.
 pub async fn run(demo: Demo, interrupted: CancellationToken) -> anyhow::Result<bool> {
-    let story = Arc::new(Story::new(demo.json));
+    let story = Arc::new(Story::new(demo.json, demo.progress));
     let witness = Arc::new(Witness::new(Arc::clone(&story)));
     let mut stage = Stage::set(&demo, &story, &witness).await?;
     let plan = Plan::new(demo.length, demo.bootstrap.is_none(), demo.control);

@@ -17,9 +17,9 @@ pub struct Story {
 }
 
 impl Story {
-    /// Begins now. The live line is drawn on standard error, when that is a terminal.
-    pub fn new(to_stderr: bool) -> Self {
-        let live = ProgressBar::new_spinner();
+    /// Begins now. The live line is drawn on standard error, when that is a terminal and it is wanted.
+    pub fn new(to_stderr: bool, progress: bool) -> Self {
+        let live = if progress { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
         // The template is a constant that is right.
         if let Ok(style) = ProgressStyle::with_template("         {msg}") {
             live.set_style(style);
