@@ -150,7 +150,11 @@ pub enum ClusterCommand {
     /// The nodes, of any Kafka
     Info,
     /// Whether every partition has a leader and all its replicas; exit code 10 when not
-    Health,
+    Health {
+        /// Print it whenever it changes, until stopped
+        #[arg(long)]
+        watch: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -190,3 +190,19 @@ fn what_is_wrong_is_said_and_coded() {
     assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
     assert!(said(&refused).contains("acks"), "{}", said(&refused));
 }
+
+#[test]
+fn a_watch_prints_each_change_of_health_and_ends_with_the_last() {
+    let cluster = Cluster::run(&["t:3"]);
+    let mut watch =
+        cluster.command(&["-o", "json", "cluster", "health", "--watch"]).spawn().unwrap();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let mut next = || serde_json::from_str::<Value>(&lines.next().unwrap().unwrap()).unwrap();
+    assert_eq!(next()["healthy"], true);
+    let kill = cluster.kurier(&["cluster", "kill", "2"], "");
+    assert_eq!(kill.status.code(), Some(0), "{}", said(&kill));
+    assert_eq!(next()["healthy"], false);
+    let term = Command::new("kill").arg(watch.id().to_string()).status().unwrap();
+    assert!(term.success());
+    assert_eq!(watch.wait().unwrap().code(), Some(10));
+}

@@ -1,6 +1,8 @@
 //! `kurier cluster`: an embedded cluster in the foreground, its nodes from outside, and the health of any.
 
-use kurier::{Admin, TopicDescription};
+use std::time::Duration;
+
+use kurier::TopicDescription;
 use kurier_broker::EmbeddedCluster;
 use kurier_broker::control::{Action, Client, ControlError};
 use serde_json::json;
@@ -33,7 +35,8 @@ pub async fn run(
         ClusterCommand::Stop { node } => act(Action::Stop, node, global).await,
         ClusterCommand::Start { node } => act(Action::Start, node, global).await,
         ClusterCommand::Info => info(global).await,
-        ClusterCommand::Health => health(global).await,
+        ClusterCommand::Health { watch: true } => watch(global, signals).await,
+        ClusterCommand::Health { watch: false } => health(global).await,
     }
 }
 
@@ -127,21 +130,79 @@ async fn foreign(global: &Global) -> anyhow::Result<()> {
 }
 
 async fn health(global: &Global) -> anyhow::Result<Exit> {
-    let admin: Admin = super::admin(global)?;
-    let topics = admin.list_topics().await?;
-    let problems: Vec<String> = topics.iter().flat_map(ailments).collect();
-    if global.output == Output::Json {
-        output::json(&json!({ "healthy": problems.is_empty(), "problems": problems }))?;
-    } else if problems.is_empty() {
-        let partitions: usize = topics.iter().map(|topic| topic.partitions.len()).sum();
-        output::text(&format!(
-            "healthy: {} topics, {partitions} partitions, every replica in sync\n",
-            topics.len()
-        ))?;
-    } else {
-        output::text(&format!("{}\n", problems.join("\n")))?;
+    let admin = super::admin(global)?;
+    let health = Health::of(&admin.list_topics().await?);
+    health.print(global.output)?;
+    admin.close().await;
+    Ok(health.exit())
+}
+
+/// Prints the health whenever it changes, until a signal; then the exit code is that of the last one. A
+/// cluster that does not answer is one more thing that is wrong with it.
+async fn watch(global: &Global, signals: &Signals) -> anyhow::Result<Exit> {
+    let admin = super::admin(global)?;
+    let mut last = None;
+    while !signals.drain.is_cancelled() {
+        let health = tokio::select! {
+            () = signals.drain.cancelled() => break,
+            topics = admin.list_topics() => match topics {
+                Ok(topics) => Health::of(&topics),
+                Err(error) => Health { problems: vec![error.to_string()], ..Health::default() },
+            },
+        };
+        if last.as_ref() != Some(&health) {
+            health.print(global.output)?;
+            last = Some(health);
+        }
+        tokio::select! {
+            () = signals.drain.cancelled() => {}
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
     }
-    Ok(if problems.is_empty() { Exit::Done } else { Exit::Unhealthy })
+    admin.close().await;
+    Ok(match last.as_ref().map(Health::exit) {
+        Some(Exit::Done) | None => signals.exit(),
+        Some(unhealthy) => unhealthy,
+    })
+}
+
+/// Time between two looks of `--watch`.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What is wrong with a cluster, and how large it is.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Health {
+    problems: Vec<String>,
+    topics: usize,
+    partitions: usize,
+}
+
+impl Health {
+    fn of(topics: &[TopicDescription]) -> Self {
+        Self {
+            problems: topics.iter().flat_map(ailments).collect(),
+            topics: topics.len(),
+            partitions: topics.iter().map(|topic| topic.partitions.len()).sum(),
+        }
+    }
+
+    fn print(&self, form: Output) -> anyhow::Result<()> {
+        let Self { problems, topics, partitions } = self;
+        if form == Output::Json {
+            output::json(&json!({ "healthy": problems.is_empty(), "problems": problems }))?;
+        } else if problems.is_empty() {
+            output::text(&format!(
+                "healthy: {topics} topics, {partitions} partitions, every replica in sync\n"
+            ))?;
+        } else {
+            output::text(&format!("{}\n", problems.join("\n")))?;
+        }
+        Ok(())
+    }
+
+    fn exit(&self) -> Exit {
+        if self.problems.is_empty() { Exit::Done } else { Exit::Unhealthy }
+    }
 }
 
 fn ailments(topic: &TopicDescription) -> Vec<String> {
