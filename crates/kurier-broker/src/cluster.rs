@@ -76,7 +76,7 @@ pub enum StartError {
     #[error("a cluster of {0} nodes: 1 to 9 are possible")]
     Nodes(u16),
     /// A port that is taken, or not allowed.
-    #[error("node {node} cannot listen on {address}: {source}")]
+    #[error("node {node} cannot listen on {address}")]
     Listen {
         /// The node's number.
         node: i32,
@@ -86,7 +86,7 @@ pub enum StartError {
         source: std::io::Error,
     },
     /// A topic that is not possible.
-    #[error("topic {name:?}: {source}")]
+    #[error("topic {name:?}")]
     Topic {
         /// The topic's name.
         name: String,
@@ -116,7 +116,7 @@ pub enum NodeError {
     #[error("node {0} is the last one that is up; from outside nothing could start it again")]
     Last(i32),
     /// The system did not let it listen again.
-    #[error("node {node} cannot listen again: {source}")]
+    #[error("node {node} cannot listen again")]
     Listen {
         /// Its number.
         node: i32,

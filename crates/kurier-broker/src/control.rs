@@ -62,7 +62,7 @@ impl FromStr for Action {
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
     /// No node listens there, or the connection broke.
-    #[error("no answer from {address}: {source}")]
+    #[error("no answer from {address}")]
     Unreachable {
         /// Where.
         address: String,
@@ -202,7 +202,10 @@ async fn act(
         return (Err(format!("{line:?} is no request to an embedded cluster")), None);
     };
     let done = |result: Result<(), NodeError>| {
-        result.map(|()| String::new()).map_err(|error| error.to_string())
+        result.map(|()| String::new()).map_err(|error| match std::error::Error::source(&error) {
+            Some(cause) => format!("{error}: {cause}"),
+            None => error.to_string(),
+        })
     };
     match action {
         Action::Kill | Action::Stop => {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::exit;
+use crate::exit::{self, UsageError};
 
 /// At-least-once messaging on Apache Kafka.
 #[derive(Debug, Parser)]
@@ -27,6 +27,9 @@ pub struct Global {
     /// One of librdkafka's properties; those that break the promise are refused
     #[arg(short = 'X', long = "property", global = true, value_name = "KEY=VALUE", value_parser = property)]
     pub properties: Vec<(String, String)>,
+    /// A file of such properties, one KEY=VALUE a line, # begins a comment; -b and -X win over it
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// How results are printed
     #[arg(short, long, global = true, default_value = "table")]
     pub output: Output,
@@ -48,6 +51,35 @@ pub struct Global {
 }
 
 impl Global {
+    /// Reads the file of properties, if one was named. `bootstrap.servers` in it is the cluster, unless
+    /// another was named.
+    ///
+    /// # Errors
+    /// When it can't be read, and for a line that is no property; with file and line.
+    pub fn read_config(&mut self) -> Result<(), UsageError> {
+        let Some(path) = &self.config else { return Ok(()) };
+        let name = path.display();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| UsageError(format!("--config {name}: {error}")))?;
+        let mut read = Vec::new();
+        for (number, line) in (1..).zip(text.lines().map(str::trim)) {
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let (key, value) = property(line)
+                .map_err(|reason| UsageError(format!("--config {name}:{number}: {reason}")))?;
+            if key == "bootstrap.servers" {
+                self.bootstrap.get_or_insert(value.trim().to_owned());
+            } else {
+                read.push((key, value.trim().to_owned()));
+            }
+        }
+        // What comes later wins.
+        read.append(&mut self.properties);
+        self.properties = read;
+        Ok(())
+    }
+
     /// The cluster's addresses.
     pub fn bootstrap(&self) -> &str {
         self.bootstrap.as_deref().unwrap_or("localhost:9092")
@@ -169,7 +201,7 @@ pub enum TopicCommand {
         #[arg(long)]
         replication: Option<u16>,
         /// A setting of the topic
-        #[arg(long = "config", value_name = "KEY=VALUE", value_parser = property)]
+        #[arg(long = "set", value_name = "KEY=VALUE", value_parser = property)]
         configs: Vec<(String, String)>,
     },
     /// List topics

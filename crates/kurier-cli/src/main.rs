@@ -41,7 +41,8 @@ fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> anyhow::Result<Exit> {
     let signals = Signals::listen()?;
-    let global = cli.global;
+    let mut global = cli.global;
+    global.read_config()?;
     match cli.command {
         Command::Demo(args) => {
             let demo = commands::demo::Demo {

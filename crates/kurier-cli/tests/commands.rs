@@ -206,3 +206,28 @@ fn a_watch_prints_each_change_of_health_and_ends_with_the_last() {
     assert!(term.success());
     assert_eq!(watch.wait().unwrap().code(), Some(10));
 }
+
+#[test]
+fn a_file_of_properties_is_read_and_its_bad_line_is_named() {
+    let cluster = Cluster::run(&["t:1"]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("client.properties");
+    let path = file.to_str().unwrap();
+    let kurier = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kurier"));
+        command.env_remove("KURIER_BOOTSTRAP").args(["--config", path]).args(args).output().unwrap()
+    };
+    let right = format!("# ours\n\nbootstrap.servers = {}\nlinger.ms=1\n", cluster.bootstrap);
+    std::fs::write(&file, &right).unwrap();
+    let sent = kurier(&["produce", "t", "--sample", "3"]);
+    assert_eq!(sent.status.code(), Some(0), "{}", said(&sent));
+
+    std::fs::write(&file, format!("{right}acks=1\n")).unwrap();
+    let refused = kurier(&["produce", "t", "--sample", "3"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(said(&refused).contains("acks"), "{}", said(&refused));
+    std::fs::write(&file, format!("{right}nonsense\n")).unwrap();
+    let wrong = kurier(&["topic", "list"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(said(&wrong).contains("client.properties:5"), "{}", said(&wrong));
+}
