@@ -14,8 +14,8 @@ use tokio::sync::OwnedMutexGuard;
 use super::{Done, Kind, NODES, PATIENCE, TestCluster, admin, wait_until_whole};
 use crate::process::{self, Signal};
 
-/// Three nodes of Apache Kafka on loopback, with Kafka's own defaults but for what
-/// [`settings`] says. They die with this process.
+/// Three nodes of Apache Kafka on loopback, with Kafka's own defaults but for replication and addresses.
+/// They die with this process.
 #[derive(Debug)]
 pub struct ApacheKafka {
     nodes: Vec<Mutex<Node>>,
