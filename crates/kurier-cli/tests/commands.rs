@@ -128,6 +128,38 @@ fn a_bad_line_is_named_and_the_rest_goes_on() {
     assert_eq!((&reports[1]["event"], &reports[1]["offset"]), (&"delivered".into(), &1.into()));
 }
 
+#[test]
+fn a_line_too_long_is_named_and_the_rest_goes_on() {
+    let cluster = Cluster::run(&["t:1"]);
+    let input = format!("first\n{}\n\r\nlast", "x".repeat(5 << 20));
+    let produced = cluster.kurier(&["produce", "t"], &input);
+    assert_eq!(produced.status.code(), Some(1));
+    assert!(said(&produced).contains("-:2: the line is"), "{}", said(&produced));
+    let text = String::from_utf8(produced.stdout).unwrap();
+    assert!(text.starts_with("2 messages delivered") && text.contains("1 bad lines"), "{text}");
+}
+
+/// A signal amid the input: what was sent is delivered, and the first line that was not is named.
+#[test]
+fn a_signal_amid_the_input_says_where_it_stopped() {
+    let cluster = Cluster::run(&["t:1"]);
+    let args = ["produce", "t", "--rate", "100", "--report", "each", "--sample", "100000"];
+    let mut process = cluster.command(&args).spawn().unwrap();
+    let mut reports = BufReader::new(process.stdout.take().unwrap());
+    let mut line = String::new();
+    reports.read_line(&mut line).unwrap();
+    let killed = Command::new("kill").args(["-TERM", &process.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let mut delivered = 1;
+    while reports.read_line(&mut line).unwrap() > 0 {
+        delivered += 1;
+    }
+    let ended = process.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(4), "{}", said(&ended));
+    let place = format!("stopped before sample:{}; ", delivered + 1);
+    assert!(said(&ended).contains(&place), "{delivered}: {}", said(&ended));
+}
+
 /// Whoever reads has had enough: what was not read must not count as handled.
 #[test]
 fn a_closed_pipe_commits_nothing_that_was_not_printed() {

@@ -31,31 +31,35 @@ pub async fn run(args: ProduceArgs, global: &Global, signals: &Signals) -> anyho
     let producer = producer(&args, global, &tally).await?;
     let mut lines = source(&args);
     let mut pace = Pace::new(args.rate);
-    let sent = async {
+    let mut next_line = None;
+    let sending = async {
         while let Some(chunk) = next(&mut lines, signals, &tally).await {
             for line in chunk {
+                next_line = Some((Arc::clone(&line.file), line.number));
                 pace.next().await;
                 if signals.drain.is_cancelled() {
-                    break;
+                    return Ok(());
                 }
                 match outgoing(&args, &line) {
                     Ok(outgoing) => send(&producer, &args.topic, &outgoing, &line, &tally).await?,
                     Err(reason) => tally.bad(&line, &reason),
                 }
+                next_line = None;
             }
         }
         Ok::<(), SendError>(())
     };
     let sent = tokio::select! {
-        sent = sent => sent,
-        () = signals.leave.cancelled() => Ok(()),
+        sent = sending => sent,
+        () = no_more_patience(signals) => Ok(()),
     };
-    let patience = global.timeout.unwrap_or(FOR_EVER);
     let report = tokio::select! {
-        report = producer.close(patience) => report,
-        () = signals.leave.cancelled() => producer.close(Duration::ZERO).await,
+        report = producer.close(global.timeout.unwrap_or(FOR_EVER)) => report,
+        () = no_more_patience(signals) => producer.close(Duration::ZERO).await,
     };
     sent?;
+    // Only a signal leaves lines behind.
+    let left = next_line.or_else(|| first_of(lines.try_recv().ok()?.ok()?));
     let delivered = tally.delivered.load(Ordering::Relaxed);
     let (failed, bad) = (tally.failed.load(Ordering::Relaxed), tally.bad.load(Ordering::Relaxed));
     let unsent = report.unsent.len() as u64;
@@ -67,8 +71,13 @@ pub async fn run(args: ProduceArgs, global: &Global, signals: &Signals) -> anyho
             failed.saturating_sub(unsent),
         ))?;
     }
+    if let Some((file, line)) = &left {
+        tracing::error!("incomplete: stopped before {file}:{line}; nothing from there on was sent");
+    }
     if unsent > 0 {
         tracing::error!(unsent, "incomplete: these messages were accepted and not delivered");
+    }
+    if unsent > 0 || left.is_some() {
         return Ok(Exit::Incomplete);
     }
     Ok(if failed + bad > 0 { Exit::Failed } else { signals.exit() })
@@ -76,6 +85,9 @@ pub async fn run(args: ProduceArgs, global: &Global, signals: &Signals) -> anyho
 
 /// Longer than any process lives; a year.
 const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// How long a producer that was told to end waits for its acknowledgements. Supervisors follow a SIGTERM
+/// with a SIGKILL, which could say nothing of what is left.
+const SHUTDOWN: Duration = Duration::from_secs(30);
 /// Chunks of lines read ahead.
 const AHEAD: usize = 8;
 /// Lines in a chunk.
@@ -139,11 +151,29 @@ fn reported(report: &DeliveryReport) -> Value {
     }
 }
 
+/// Ends with the second signal, or [`SHUTDOWN`] after the first.
+async fn no_more_patience(signals: &Signals) {
+    let late = async {
+        signals.drain.cancelled().await;
+        tokio::time::sleep(SHUTDOWN).await;
+    };
+    tokio::select! {
+        () = late => {}
+        () = signals.leave.cancelled() => {}
+    }
+}
+
+fn first_of(chunk: Vec<Line>) -> Option<(Arc<str>, u64)> {
+    chunk.into_iter().next().map(|line| (line.file, line.number))
+}
+
 /// A line with where it comes from.
 struct Line {
     file: Arc<str>,
     number: u64,
     bytes: Vec<u8>,
+    /// It went on beyond [`LINE_BYTES_MAX`]; `bytes` is its beginning.
+    cut: bool,
 }
 
 /// What goes out for one line.
@@ -177,6 +207,9 @@ async fn send(
 }
 
 fn outgoing(args: &ProduceArgs, line: &Line) -> Result<Outgoing, String> {
+    if line.cut {
+        return Err(format!("the line is {LINE_BYTES_MAX} bytes or longer"));
+    }
     let (key, value) = match &args.key_delimiter {
         Some(delimiter) => {
             let at = find(&line.bytes, delimiter.as_bytes());
@@ -279,7 +312,7 @@ fn samples(count: u64, out: &Out) {
     loop {
         let line = |number| {
             let bytes = format!("Test message {number}").into_bytes();
-            Line { file: Arc::clone(&file), number, bytes }
+            Line { file: Arc::clone(&file), number, bytes, cut: false }
         };
         let chunk: Vec<Line> = numbers.by_ref().take(CHUNK_LINES).map(line).collect();
         if chunk.is_empty() || out.blocking_send(Ok(chunk)).is_err() {
@@ -304,16 +337,18 @@ fn read_file(path: &Path, out: &Out) {
 }
 
 /// Hands lines on in chunks: whatever whole lines one read gave, so that a slow writer's line goes out
-/// at once. Lines before one that is too long go out too.
+/// at once. Empty lines are no messages.
 fn read_lines(from: impl Read, name: &Arc<str>, out: &Out) -> io::Result<()> {
     let mut from = BufReader::with_capacity(READ_BYTES, from);
     let mut chunk = Vec::new();
     let mut ended = Ok(());
     for number in 1.. {
-        match read_line(&mut from, number) {
+        match read_line(&mut from) {
             Ok(None) => break,
-            Ok(Some(bytes)) if bytes.is_empty() => {}
-            Ok(Some(bytes)) => chunk.push(Line { file: Arc::clone(name), number, bytes }),
+            Ok(Some((bytes, _))) if bytes.is_empty() => {}
+            Ok(Some((bytes, cut))) => {
+                chunk.push(Line { file: Arc::clone(name), number, bytes, cut });
+            }
             Err(error) => {
                 ended = Err(error);
                 break;
@@ -334,20 +369,20 @@ fn read_lines(from: impl Read, name: &Arc<str>, out: &Out) -> io::Result<()> {
     ended
 }
 
-/// One line without its end; `None` after the last.
-fn read_line(from: &mut impl BufRead, number: u64) -> io::Result<Option<Vec<u8>>> {
+/// One line without its end, and whether it was cut short; `None` after the last.
+fn read_line(from: &mut impl BufRead) -> io::Result<Option<(Vec<u8>, bool)>> {
     let mut bytes = Vec::new();
-    if from.take(LINE_BYTES_MAX).read_until(b'\n', &mut bytes)? == 0 {
+    if from.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut bytes)? == 0 {
         return Ok(None);
     }
     if bytes.last() == Some(&b'\n') {
         bytes.pop();
         bytes.pop_if(|last| *last == b'\r');
     } else if bytes.len() as u64 == LINE_BYTES_MAX {
-        let reason = format!("line {number} is longer than {LINE_BYTES_MAX} bytes");
-        return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+        from.skip_until(b'\n')?;
+        return Ok(Some((bytes, true)));
     }
-    Ok(Some(bytes))
+    Ok(Some((bytes, false)))
 }
 
 /// Holds sends back to a rate.

@@ -204,8 +204,8 @@ impl MessageProducer {
 
     /// Accepts nothing more, waits up to `deadline` until everything is delivered, gives up the rest and
     /// says what it was; its deliveries fail. Ends within a few seconds of the deadline. A second call
-    /// reports nothing. Not cancel safe: dropped, the producer goes on refusing messages, and the report
-    /// is lost.
+    /// reports nothing. Cancel safe: dropped, the producer goes on refusing messages, and the next call
+    /// reports.
     pub async fn close(&self, deadline: Duration) -> CloseReport {
         self.books.refuse(NotAccepting::Closed);
         let flushed = self.flush(deadline).await;
@@ -213,15 +213,15 @@ impl MessageProducer {
             tracing::warn!(outstanding = error.outstanding, "closing with messages not delivered");
         }
         self.stop.now();
-        let Some(end) = self.end.lock().await.take() else { return CloseReport::default() };
-        match end.await {
-            Ok(unsent) => CloseReport { unsent },
+        let mut end = self.end.lock().await;
+        let Some(reported) = end.as_mut() else { return CloseReport::default() };
+        let unsent = match reported.await {
+            Ok(unsent) => unsent,
             // The thread panicked: what it knew is in the books.
-            Err(_) => {
-                let unsent = self.books.unreported();
-                CloseReport { unsent: unsent.into_iter().map(|(_, unsent)| unsent).collect() }
-            }
-        }
+            Err(_) => self.books.unreported().into_iter().map(|(_, unsent)| unsent).collect(),
+        };
+        *end = None;
+        CloseReport { unsent }
     }
 
     /// The settings that librdkafka runs with, read back from it; secrets are hidden.

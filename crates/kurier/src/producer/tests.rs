@@ -248,3 +248,20 @@ async fn when_the_classic_retries_run_out_the_delivery_fails_and_nothing_is_sent
     assert_eq!(receipt.offset, Some(crate::Offset(0)), "the failed one was never written");
     assert!(producer.close(Duration::from_secs(10)).await.unsent.is_empty());
 }
+
+/// Whoever stops waiting for a close can ask again and gets the report.
+#[tokio::test]
+async fn a_close_that_was_dropped_reports_when_it_is_asked_again() {
+    let producer = MessageProducer::builder("127.0.0.1:1").build().await.unwrap();
+    let message = Message::new("waits").unwrap();
+    let _delivery = producer.try_send("t", &message).unwrap();
+    let report = loop {
+        tokio::select! {
+            biased;
+            report = producer.close(Duration::ZERO) => break report,
+            () = tokio::time::sleep(Duration::from_millis(1)) => {}
+        }
+    };
+    assert_eq!(report.unsent.len(), 1, "{report:?}");
+    assert!(producer.close(Duration::ZERO).await.unsent.is_empty(), "it is told once");
+}
