@@ -128,6 +128,21 @@ fn a_bad_line_is_named_and_the_rest_goes_on() {
     assert_eq!((&reports[1]["event"], &reports[1]["offset"]), (&"delivered".into(), &1.into()));
 }
 
+/// A number that no float holds would come back as another one.
+#[test]
+fn json_arrives_as_it_was_written() {
+    let cluster = Cluster::run(&["t:1"]);
+    let content =
+        r#"{"z":123456789012345678901234567890,"a":[1.10,"x"],"key":98765432109876543210987}"#;
+    let produce = ["produce", "t", "--input", "ndjson", "--key", "key", "--report", "none"];
+    let produced = cluster.kurier(&produce, &format!("{content}\n"));
+    assert!(produced.status.success(), "{}", said(&produced));
+    let consumed = cluster.kurier(&["consume", "single", "t", "--exit-at-end"], "");
+    let line = String::from_utf8(consumed.stdout).unwrap();
+    assert!(line.contains(content), "{line}");
+    assert!(line.contains(r#""key":"98765432109876543210987""#), "{line}");
+}
+
 #[test]
 fn a_line_too_long_is_named_and_the_rest_goes_on() {
     let cluster = Cluster::run(&["t:1"]);

@@ -1,8 +1,9 @@
 //! `kurier consume`: prints each message as one JSON object; what is printed is handled, and committed.
 
+use std::cell::RefCell;
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kurier::{
@@ -10,7 +11,7 @@ use kurier::{
     Context, Decoder, Failure, JsonDecoder, MessageDecoder, RawDecoder, Received, RetryPolicy,
     Single, SingleMessageConsumer, TextDecoder,
 };
-use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
 use super::line::{self, Show};
@@ -34,8 +35,10 @@ pub async fn run(
     reach(global).await?;
     let out = Arc::new(Out::new(signals.drain.clone()));
     let report = match decode {
-        Decode::Message => with(command, global, &out, MessageDecoder::<Value>::default()).await,
-        Decode::Json => with(command, global, &out, JsonDecoder::<Value>::default()).await,
+        Decode::Message => {
+            with(command, global, &out, MessageDecoder::<Box<RawValue>>::default()).await
+        }
+        Decode::Json => with(command, global, &out, JsonDecoder::<Box<RawValue>>::default()).await,
         Decode::Text => with(command, global, &out, TextDecoder).await,
         Decode::Raw => with(command, global, &out, RawDecoder).await,
     }?;
@@ -123,30 +126,34 @@ fn log(event: &ConsumerEvent) {
 
 /// Standard output, and what to do when nobody reads it.
 struct Out {
-    /// Lines on their way out, kept for its memory.
-    lines: Mutex<Vec<u8>>,
     closed: AtomicBool,
     stop: CancellationToken,
 }
 
 impl Out {
     fn new(stop: CancellationToken) -> Self {
-        Self { lines: Mutex::default(), closed: AtomicBool::new(false), stop }
+        Self { closed: AtomicBool::new(false), stop }
     }
 
-    /// Writes a line for each, all or an error: only what was written counts as handled.
+    /// Writes a line for each, all or an error: only what was written counts as handled. Partitions make
+    /// their lines at the same time; only the writing is one after another.
     fn print<'a, M: Show + 'a>(
         &self,
         items: impl IntoIterator<Item = &'a Received<M>>,
     ) -> Result<(), Failure> {
-        // Each print begins with an empty buffer, whatever an earlier one left.
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.clear();
-        for item in items {
-            line::write(&mut lines, item)?;
+        thread_local! {
+            /// Kept for its memory.
+            static LINES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
         }
-        let mut out = io::stdout().lock();
-        let written = out.write_all(&lines).and_then(|()| out.flush());
+        let written = LINES.with_borrow_mut(|lines| {
+            // Whatever an earlier print left.
+            lines.clear();
+            for item in items {
+                line::write(lines, item)?;
+            }
+            let mut out = io::stdout().lock();
+            Ok::<_, Failure>(out.write_all(lines).and_then(|()| out.flush()))
+        })?;
         written.map_err(|error| {
             self.closed.store(true, Ordering::Relaxed);
             self.stop.cancel();

@@ -5,25 +5,27 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use kurier::{Message, Received};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
-/// Something a value was read as.
+/// Something a value was read as. JSON is shown as it was written: numbers of any size, fields in their
+/// order.
 pub trait Show: Send + Sync + 'static {
-    /// Writes its field or fields, each with a comma before it.
+    /// Writes its field or fields, each with a comma before it. Line breaks are spaces of JSON, and may
+    /// be written.
     ///
     /// # Errors
     /// When it can't be written as JSON.
     fn show(&self, line: &mut Vec<u8>) -> anyhow::Result<()>;
 }
 
-impl Show for Message<Value> {
+impl Show for Message<Box<RawValue>> {
     fn show(&self, line: &mut Vec<u8>) -> anyhow::Result<()> {
         line.extend_from_slice(b",\"message\":");
         Ok(self.write_json(line)?)
     }
 }
 
-impl Show for Value {
+impl Show for Box<RawValue> {
     fn show(&self, line: &mut Vec<u8>) -> anyhow::Result<()> {
         put(line, "value", self)
     }
@@ -62,10 +64,14 @@ pub fn write<M: Show>(line: &mut Vec<u8>, received: &Received<M>) -> anyhow::Res
         line.push(b'}');
     }
     line.push(b']');
+    let shown = line.len();
     match received.value() {
         Some(value) => value.show(line)?,
         None => put(line, "message", &())?,
     }
+    // In JSON they stand only between tokens: within a string they are escaped.
+    let breaks = line[shown..].iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r'));
+    breaks.for_each(|byte| *byte = b' ');
     line.extend_from_slice(b"}\n");
     Ok(())
 }
@@ -98,8 +104,8 @@ fn put_bytes(line: &mut Vec<u8>, name: &str, bytes: Option<&[u8]>) -> anyhow::Re
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 mod tests {
-    use kurier::{Headers, Offset, PartitionId, Record};
-    use serde_json::json;
+    use kurier::{Decoder, Headers, MessageDecoder, Offset, PartitionId, Record};
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -137,10 +143,26 @@ mod tests {
     fn a_tombstone_and_a_message() {
         let record = || Record::new("orders", PartitionId(0), Offset(0));
         assert_eq!(shown::<String>(record(), None)["message"], Value::Null);
-        let message = Message::new(json!({"a": [1, null]})).unwrap();
+        let content = RawValue::from_string(r#"{"a": [1, null]}"#.to_owned()).unwrap();
+        let message = Message::new(content).unwrap();
         let line = shown(record(), Some(message.clone()));
         assert_eq!(line["message"]["id"], json!(message.id()));
         assert_eq!(line["message"]["content"], json!({"a": [1, null]}));
         assert_eq!(line["key"], Value::Null);
+    }
+
+    /// Other people's producers break lines within their JSON, and write numbers that no float holds.
+    #[test]
+    fn json_keeps_its_numbers_and_order_and_stays_on_one_line() {
+        let written = "{\"id\": \"0b6e1a60-8d0f-4f0e-9d3c-0d7f6f5c1a11\",\r\n \"content\":\n{\"z\": \
+                       123456789012345678901234567890,\n\"a\": \"b\\nc\"}, \"timestamp\": \"2026-01-01T00:00:00Z\"}";
+        let record = Record::new("orders", PartitionId(0), Offset(0)).with_value(written);
+        let message = MessageDecoder::<Box<RawValue>>::default().decode(&record).unwrap();
+        let mut line = Vec::new();
+        write(&mut line, &Received::new(record, Some(message))).unwrap();
+        let line = String::from_utf8(line).unwrap();
+        assert_eq!(line.lines().count(), 1, "{line}");
+        let content = r#"{"z": 123456789012345678901234567890, "a": "b\nc"}"#;
+        assert!(line.contains(content), "{line}");
     }
 }

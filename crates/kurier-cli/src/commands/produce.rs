@@ -1,6 +1,8 @@
 //! `kurier produce`: lines, JSON or samples in, messages out; a line that cannot be sent is named, and
 //! the rest goes on.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -11,6 +13,7 @@ use std::time::{Duration, Instant};
 use kurier::{
     DeliveryProfile, DeliveryReport, Headers, Message, MessageProducer, OutgoingRecord, SendError,
 };
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -179,7 +182,7 @@ struct Line {
 /// What goes out for one line.
 enum Outgoing {
     Text(Message),
-    Json(Message<Value>),
+    Json(Message<Box<RawValue>>),
     Bare(OutgoingRecord),
 }
 
@@ -239,11 +242,14 @@ fn outgoing(args: &ProduceArgs, line: &Line) -> Result<Outgoing, String> {
             }))
         }
         Input::Ndjson => {
-            let json: Value =
+            // As it was written: numbers that no float holds, and fields in their order.
+            let json: Box<RawValue> =
                 serde_json::from_slice(value).map_err(|error| format!("not JSON: {error}"))?;
-            let key = args.key.as_deref().map(|field| key_of(&json, field)).transpose()?.or(key);
+            let fields = fields(&json);
+            let key = args.key.as_deref().map(|field| key_of(&fields, field)).transpose()?.or(key);
             let whole =
-                ["id", "content", "timestamp"].iter().all(|field| json.get(field).is_some());
+                ["id", "content", "timestamp"].iter().all(|field| fields.contains_key(*field));
+            drop(fields);
             let message = if whole { Message::from_json(value) } else { Message::new(json) };
             let message = message.map_err(|error| said(&error))?;
             Ok(Outgoing::Json(match key {
@@ -254,12 +260,24 @@ fn outgoing(args: &ProduceArgs, line: &Line) -> Result<Outgoing, String> {
     }
 }
 
-fn key_of(json: &Value, field: &str) -> Result<Vec<u8>, String> {
-    let inside = json.get(field).or_else(|| json.get("content")?.get(field));
-    match inside {
-        Some(Value::String(key)) => Ok(key.clone().into_bytes()),
-        Some(Value::Null) | None => Err(format!("there is no key: it has no field {field:?}")),
-        Some(other) => Ok(other.to_string().into_bytes()),
+type Fields<'a> = HashMap<Cow<'a, str>, &'a RawValue>;
+
+/// The fields of an object; anything else has none.
+fn fields(json: &RawValue) -> Fields<'_> {
+    serde_json::from_str(json.get()).unwrap_or_default()
+}
+
+/// The field's value as a key: a string's text, anything else as its JSON stands there.
+fn key_of(json: &Fields<'_>, field: &str) -> Result<Vec<u8>, String> {
+    let inside = || fields(json.get("content")?).remove(field);
+    let found = json.get(field).copied().or_else(inside).map(RawValue::get);
+    match found {
+        Some("null") | None => Err(format!("there is no key: it has no field {field:?}")),
+        Some(text) if text.starts_with('"') => {
+            let key: String = serde_json::from_str(text).map_err(|error| error.to_string())?;
+            Ok(key.into_bytes())
+        }
+        Some(other) => Ok(other.as_bytes().to_vec()),
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use kurier::{
     Decoder, JsonDecoder, MessageDecoder, RawDecoder, Received, Record, TextDecoder, TopicReader,
 };
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::line::{self, Show};
 use crate::args::Decode;
@@ -31,8 +31,8 @@ pub async fn run(
         let Some(record) = record else { break };
         let record = record?;
         match decode {
-            Decode::Message => tail.print(&MessageDecoder::<Value>::default(), record)?,
-            Decode::Json => tail.print(&JsonDecoder::<Value>::default(), record)?,
+            Decode::Message => tail.print(&MessageDecoder::<Box<RawValue>>::default(), record)?,
+            Decode::Json => tail.print(&JsonDecoder::<Box<RawValue>>::default(), record)?,
             Decode::Text => tail.print(&TextDecoder, record)?,
             Decode::Raw => tail.print(&RawDecoder, record)?,
         }
