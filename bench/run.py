@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """kurier beside librdkafka's rdkafka_performance: same cluster, same run, same settings.
 
-    bench/run.py [--messages N] [--rounds N]
+    bench/run.py [--messages N] [--rounds N] [--codecs NAME…]
 
 Runs on the cluster that KURIER_BOOTSTRAP names, else on an embedded one, whose start and memory it
 measures too. Both binaries come from target/release (cargo build --release, bench/peer.sh). Every
@@ -133,6 +133,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--messages", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--codecs", nargs="+", default=["none", "lz4"])
     args = parser.parse_args()
     version = subprocess.run([KURIER, "version"], capture_output=True, text=True, check=True).stdout.strip()
     kind = "the cluster named" if os.environ.get("KURIER_BOOTSTRAP") else "the embedded cluster"
@@ -146,7 +147,7 @@ def main():
         if cluster.process:
             time.sleep(2)
             print(f"memory of an idle embedded cluster: {cluster.memory():.1f} MiB")
-        for codec in ("none", "lz4"):
+        for codec in args.codecs:
             print(f"\n{codec}", flush=True)
             table(throughput(cluster, args.messages, args.rounds, codec), args.messages)
 
