@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::builder::BatchRules;
 use super::held::Room;
-use super::lanes::{Lane, Next, received, size, spawn_on};
+use super::lanes::{Lane, More, Next, Order, received, size, spawn_on};
 use super::{Batches, ConsumeError, ConsumeReport, ConsumerBuilder, StoppedPartition, run};
 use crate::handler::{Attempted, attempt};
 use crate::{
@@ -21,8 +21,9 @@ impl<D: Decoder> ConsumerBuilder<Batches, D> {
     /// Consumes until `shutdown` is cancelled or an end rule applies: calls `handler` for each batch,
     /// in order within a partition, partitions at the same time.
     ///
-    /// A batch is never held back for more messages when the run ends or its partition is taken away:
-    /// what was not handed to the handler is delivered again. A lane holds at least two batches,
+    /// A batch is not held back for more messages when its partition was read to the end the run is to
+    /// leave at, or when the run is asked to end: what was collected is handed over at once. When its
+    /// partition is taken away, what was not handed over is delivered again. A lane holds at least two batches,
     /// whatever `lane_messages_max` and `lane_bytes_max` say.
     ///
     /// # Errors
@@ -106,6 +107,9 @@ async fn batch_by_batch<D: Decoder, H: BatchHandler<D::Item>>(
         if let Some(stopped) = batches.poison.take() {
             return batches.lane.stop(stopped);
         }
+        if batches.lane.ordered(Order::Finish) {
+            return;
+        }
     }
 }
 
@@ -137,12 +141,10 @@ impl<D: Decoder> Batcher<D> {
             }
             *rest = match full_at {
                 None => self.lane.records().await?,
-                Some(full_at) => {
-                    match tokio::time::timeout_at(full_at, self.lane.records()).await {
-                        Ok(records) => records?,
-                        Err(_) => return Some(items),
-                    }
-                }
+                Some(full_at) => match self.lane.more(full_at).await {
+                    More::Records(records) => records,
+                    More::Waited | More::Ending => return Some(items),
+                },
             }
             .into_iter();
         }
@@ -159,7 +161,8 @@ async fn whole<M: Send + Sync + 'static, H: BatchHandler<M>>(
     let mut number = 0;
     loop {
         number += 1;
-        if lane.halted() {
+        // The first attempt at what was collected is what a finishing lane still owes.
+        if lane.ordered(if number == 1 { Order::Stop } else { Order::Finish }) {
             return Next::Halted;
         }
         let first = items[0].record.offset;

@@ -79,8 +79,9 @@ impl Keeper {
 
     /// Waits for the messages in handlers' hands, then drops what is left.
     fn drain(&mut self, until: Instant) {
+        let abandoned = self.abandoned();
         for held in self.held.values_mut() {
-            held.halt();
+            if abandoned { held.halt() } else { held.finish() }
         }
         while Instant::now() < until && !self.idle() && !self.abandoned() {
             self.attend(ROUND_MAX);

@@ -66,6 +66,12 @@ impl Ends {
         (!at_work && silence <= self.active.elapsed()).then_some(Ended::Idle)
     }
 
+    /// True when everything of `partition` that the run waits for was read.
+    pub(super) fn all_read(&self, partition: &TopicPartition, tracker: &Tracker) -> bool {
+        let target = self.targets.get(partition);
+        target.is_some_and(|target| tracker.reached(partition).is_some_and(|at| *target <= at))
+    }
+
     fn done(&self, partition: &TopicPartition, tracker: &Tracker) -> bool {
         // A partition that was added since had nothing when the run began.
         let Some(target) = self.targets.get(partition) else { return true };

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::context::Callbacks;
-use super::lanes::Halt;
+use super::lanes::{Order, Orders};
 use crate::commit::{Epoch, Tracker};
 use crate::sys::{Looked, PartitionFeed};
 use crate::{Record, TopicPartition};
@@ -29,7 +29,7 @@ pub(super) struct Held {
     pub(super) epoch: Epoch,
     feed: PartitionFeed<Callbacks>,
     lane: Option<mpsc::Sender<Vec<Record>>>,
-    halt: Arc<Halt>,
+    orders: Arc<Orders>,
     task: AbortHandle,
     room: Room,
     messages: usize,
@@ -55,7 +55,7 @@ pub(super) enum Fed {
 pub(super) struct LaneEnds {
     pub(super) epoch: Epoch,
     pub(super) sender: mpsc::Sender<Vec<Record>>,
-    pub(super) halt: Arc<Halt>,
+    pub(super) orders: Arc<Orders>,
     pub(super) task: AbortHandle,
 }
 
@@ -65,7 +65,7 @@ impl Held {
             epoch: lane.epoch,
             feed,
             lane: Some(lane.sender),
-            halt: lane.halt,
+            orders: lane.orders,
             task: lane.task,
             room,
             messages: 0,
@@ -101,11 +101,11 @@ impl Held {
     /// Puts a new lane in the place of the old one, whose completions come late from now on. Gives the
     /// old one's name and task.
     pub(super) fn renew(&mut self, lane: LaneEnds) -> (Epoch, AbortHandle) {
-        self.halt.say();
+        self.orders.give(Order::Stop);
         let old = (self.epoch, std::mem::replace(&mut self.task, lane.task));
         self.epoch = lane.epoch;
         self.lane = Some(lane.sender);
-        self.halt = lane.halt;
+        self.orders = lane.orders;
         (self.messages, self.bytes, self.ended) = (0, 0, false);
         old
     }
@@ -133,13 +133,27 @@ impl Held {
 
     /// Orders the lane to finish the message in the handler's hands and to end. No more is read.
     pub(super) fn halt(&mut self) {
+        self.end(Order::Stop);
+    }
+
+    /// As [`halt`](Self::halt), but what a batch has collected is handled first.
+    pub(super) fn finish(&mut self) {
+        self.end(Order::Finish);
+    }
+
+    /// Everything that counts was handed over: a batch need not wait for more.
+    pub(super) fn hurry(&self) {
+        self.orders.give(Order::Hurry);
+    }
+
+    fn end(&mut self, order: Order) {
         self.lane = None;
-        self.halt.say();
+        self.orders.give(order);
     }
 
     /// True when the lane was ordered to end.
     pub(super) fn is_halted(&self) -> bool {
-        self.halt.is_said()
+        self.orders.include(Order::Finish)
     }
 
     /// The lane's name and task, to drop the handler's future with.

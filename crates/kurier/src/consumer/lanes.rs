@@ -1,6 +1,6 @@
 //! One partition's lane, seen from the task that handles its messages.
 //!
-//! It owns: the bounded queue of records, the order to stop, retries with their pauses, and the letters
+//! It owns: the bounded queue of records, the poll thread's orders, retries with their pauses, and the letters
 //! that say what was handled. Handlers are called by `single` and `batch`, which say what a lane's task
 //! does; when a lane begins and ends is decided by the poll thread.
 
@@ -8,11 +8,12 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use super::event::Listener;
 use super::mailbox::{Letter, Mailbox};
@@ -35,31 +36,42 @@ pub(super) struct Common {
 /// Starts the task of a lane. What it does is `single`'s or `batch`'s.
 pub(super) type Spawn = Box<dyn Fn(Lane) -> AbortHandle + Send>;
 
-/// The order to stop, between the poll thread and one lane: the message in the handler's hands is
-/// finished, nothing after it is begun.
+/// What the poll thread wants of a lane; each is more than the one before it, and none is taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(super) enum Order {
+    /// Nothing more that counts will come: what is collected need not wait for more.
+    Hurry = 1,
+    /// What is in the handler's hands, and what was collected for it, is finished; nothing else is begun.
+    Finish,
+    /// What is in the handler's hands is finished; nothing else is begun.
+    Stop,
+}
+
+/// The poll thread's order to one lane.
 #[derive(Debug, Default)]
-pub(super) struct Halt {
-    said: AtomicBool,
+pub(super) struct Orders {
+    given: AtomicU8,
     bell: Notify,
 }
 
-impl Halt {
-    /// Orders the lane to stop.
-    pub(super) fn say(&self) {
-        self.said.store(true, Ordering::Release);
-        self.bell.notify_waiters();
+impl Orders {
+    pub(super) fn give(&self, order: Order) {
+        if self.given.fetch_max(order as u8, Ordering::AcqRel) < order as u8 {
+            self.bell.notify_waiters();
+        }
     }
 
-    /// True once it was said.
-    pub(super) fn is_said(&self) -> bool {
-        self.said.load(Ordering::Acquire)
+    /// True once this, or more, was ordered.
+    pub(super) fn include(&self, order: Order) -> bool {
+        order as u8 <= self.given.load(Ordering::Acquire)
     }
 
-    async fn heard(&self) {
+    async fn heard(&self, order: Order) {
         loop {
             let mut bell = pin!(self.bell.notified());
             bell.as_mut().enable();
-            if self.is_said() {
+            if self.include(order) {
                 return;
             }
             bell.await;
@@ -77,13 +89,23 @@ pub(super) enum Next {
     Halted,
 }
 
+/// What [`Lane::more`] came to.
+#[derive(Debug)]
+pub(super) enum More {
+    Records(Vec<Record>),
+    /// What is collected is to be handled now.
+    Waited,
+    /// The lane is to end.
+    Ending,
+}
+
 /// A lane's own end. When it is dropped, however that comes about, the poll thread is told.
 #[derive(Debug)]
 pub(super) struct Lane {
     pub(super) partition: TopicPartition,
     epoch: Epoch,
     records: mpsc::Receiver<Vec<Record>>,
-    halt: Arc<Halt>,
+    orders: Arc<Orders>,
     pub(super) common: Arc<Common>,
     settled: Option<Range>,
     /// Messages in the handler's hands.
@@ -105,10 +127,10 @@ impl Lane {
         partition: TopicPartition,
         epoch: Epoch,
         records: mpsc::Receiver<Vec<Record>>,
-        halt: Arc<Halt>,
+        orders: Arc<Orders>,
         common: Arc<Common>,
     ) -> Self {
-        Self { partition, epoch, records, halt, common, settled: None, at_work: 0, stopped: None }
+        Self { partition, epoch, records, orders, common, settled: None, at_work: 0, stopped: None }
     }
 
     /// The next records, in order. `None` when the lane is to end.
@@ -118,14 +140,29 @@ impl Lane {
     pub(super) async fn records(&mut self) -> Option<Vec<Record>> {
         tokio::select! {
             biased;
-            () = self.halt.heard() => None,
+            () = self.orders.heard(Order::Finish) => None,
             records = self.records.recv() => records,
         }
     }
 
-    /// True when nothing more is to be begun.
-    pub(super) fn halted(&self) -> bool {
-        self.halt.is_said()
+    /// As [`records`](Self::records), for one that has collected some: waits until `full_at` at most, and
+    /// not at all when nothing that counts will come.
+    ///
+    /// # Cancel safety
+    /// Dropping it loses nothing.
+    pub(super) async fn more(&mut self, full_at: Instant) -> More {
+        tokio::select! {
+            biased;
+            () = self.orders.heard(Order::Finish) => More::Ending,
+            records = self.records.recv() => records.map_or(More::Ending, More::Records),
+            () = self.orders.heard(Order::Hurry) => More::Waited,
+            () = tokio::time::sleep_until(full_at) => More::Waited,
+        }
+    }
+
+    /// True when this, or more, was ordered.
+    pub(super) fn ordered(&self, order: Order) -> bool {
+        self.orders.include(order)
     }
 
     /// Ends the lane at a message that can't be handled.
@@ -193,7 +230,7 @@ impl Lane {
     async fn rest(&self, pause: Duration) -> Next {
         tokio::select! {
             biased;
-            () = self.halt.heard() => Next::Halted,
+            () = self.orders.heard(Order::Finish) => Next::Halted,
             () = tokio::time::sleep(pause) => Next::GoOn,
         }
     }

@@ -19,7 +19,7 @@ use super::close::Progress;
 use super::context::{Client, Turn};
 use super::end::Ends;
 use super::held::{Fed, Held, LaneEnds, Room};
-use super::lanes::{Common, Halt, Lane, Spawn};
+use super::lanes::{Common, Lane, Orders, Spawn};
 use super::mailbox::{Ending, Letter};
 use super::rebalance::Leaving;
 use super::report::{ConsumeReport, Ended, StoppedPartition};
@@ -260,6 +260,9 @@ impl Keeper {
                         self.waiting.heard_from_cluster(&self.common.listener);
                     }
                     troubles.extend(looked.error);
+                    if self.ends.all_read(partition, &self.tracker) {
+                        held.hurry();
+                    }
                 }
                 Fed::WentBack(records) => back.push((partition.clone(), records)),
             }
@@ -303,11 +306,11 @@ impl Keeper {
         let epoch = self.tracker.begin(partition.clone(), start);
         // A place for each message it may hold: handing over never fails for want of one.
         let (sender, records) = mpsc::channel(self.room.messages);
-        let halt = Arc::new(Halt::default());
+        let orders = Arc::new(Orders::default());
         let common = Arc::clone(&self.common);
-        let lane = Lane::new(partition.clone(), epoch, records, Arc::clone(&halt), common);
+        let lane = Lane::new(partition.clone(), epoch, records, Arc::clone(&orders), common);
         let task = (self.spawn)(lane);
-        LaneEnds { epoch, sender, halt, task }
+        LaneEnds { epoch, sender, orders, task }
     }
 
     /// Why the run is to end, if it is.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::held::Room;
-use super::lanes::{Lane, Next, received, size, spawn_on};
+use super::lanes::{Lane, Next, Order, received, size, spawn_on};
 use super::{ConsumeError, ConsumeReport, ConsumerBuilder, Single, run};
 use crate::handler::{Attempted, attempt};
 use crate::{Decoder, Handler, Record};
@@ -86,7 +86,7 @@ async fn one<D: Decoder, H: Handler<D::Item>>(
     let mut number = 0;
     loop {
         number += 1;
-        if lane.halted() {
+        if lane.ordered(Order::Finish) {
             return Next::Halted;
         }
         lane.tell_started(offset, number);

@@ -39,17 +39,18 @@ async fn a_batch_is_full_by_bytes_or_after_its_wait() {
     // Three of 8 bytes fill 20 bytes no more than two do; the last one waits.
     produce(&bootstrap, (0..5).map(|number| (0, format!("{:08}", 10_000_000 + number))));
     let sizes = Arc::new(Mutex::new(Vec::new()));
-    let noted = Arc::clone(&sizes);
+    let (noted, shutdown) = (Arc::clone(&sizes), CancellationToken::new());
+    let stop = shutdown.clone();
     let handler = move |batch: Whole, _: Context| {
-        noted.lock().unwrap().push((batch.len(), Instant::now()));
+        let mut noted = noted.lock().unwrap();
+        noted.push((batch.len(), Instant::now()));
+        if noted.len() == 3 {
+            stop.cancel();
+        }
         async move { Ok::<Outcomes, Failure>(batch.all_done()) }
     };
     let wait = Duration::from_millis(700);
-    let run = batches(&bootstrap)
-        .batch(100, wait)
-        .batch_bytes(20)
-        .exit_at_end(true)
-        .run(handler, CancellationToken::new());
+    let run = batches(&bootstrap).batch(100, wait).batch_bytes(20).run(handler, shutdown);
     let report = within(60, "three batches", run).await.unwrap();
     assert_eq!(report.handled, 5);
     let sizes = sizes.lock().unwrap();
@@ -112,4 +113,48 @@ async fn a_rejected_message_of_a_batch_stops_its_partition_there() {
     assert_eq!((stopped.offset, stopped.attempts), (Offset(4), 1));
     assert_eq!(stopped.reason, "rejected: no four");
     assert_eq!(committed(&bootstrap, "g", 1), BTreeMap::from([(0, 4)]));
+}
+
+/// Nothing that comes after the end is waited for, so nothing can fill the batch.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_batch_before_the_end_does_not_wait_for_more() {
+    let cluster = mock(3);
+    let bootstrap = cluster.bootstrap_servers();
+    produce(&bootstrap, numbered(3, 1_000));
+    let handler =
+        |batch: Whole, _: Context| async move { Ok::<Outcomes, Failure>(batch.all_done()) };
+    let run = batches(&bootstrap)
+        .batch(300, Duration::from_secs(600))
+        .exit_at_end(true)
+        .run(handler, CancellationToken::new());
+    let report = within(60, "the end", run).await.unwrap();
+    assert_eq!((report.handled, report.ended), (1_000, Ended::AtEnd));
+    assert_eq!((report.outstanding, report.uncommitted.len()), (0, 0));
+    assert_eq!(committed(&bootstrap, "g", 3), BTreeMap::from([(0, 334), (1, 333), (2, 333)]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_collected_is_handled_when_the_run_is_asked_to_end() {
+    let cluster = mock(1);
+    let bootstrap = cluster.bootstrap_servers();
+    produce(&bootstrap, numbered(1, 12));
+    let sizes = Arc::new(Mutex::new(Vec::new()));
+    let (noted, shutdown) = (Arc::clone(&sizes), CancellationToken::new());
+    let handler = move |batch: Whole, _: Context| {
+        noted.lock().unwrap().push(batch.len());
+        async move { Ok::<Outcomes, Failure>(batch.all_done()) }
+    };
+    let run = batches(&bootstrap).batch(5, Duration::from_secs(600)).run(handler, shutdown.clone());
+    let run = tokio::spawn(run);
+    let first_two = async {
+        while sizes.lock().unwrap().len() < 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    within(60, "two batches", first_two).await;
+    shutdown.cancel();
+    let report = within(30, "the end", run).await.unwrap().unwrap();
+    assert_eq!(*sizes.lock().unwrap(), [5, 5, 2]);
+    assert_eq!((report.handled, report.ended), (12, Ended::Shutdown));
+    assert_eq!(committed(&bootstrap, "g", 1), BTreeMap::from([(0, 12)]));
 }
