@@ -6,8 +6,11 @@
 Runs the tools by their main classes, and fails on the first answer that is not what Apache Kafka gives.
 """
 import json
+import pathlib
 import subprocess
 import sys
+
+import keys
 
 KURIER, JARS = sys.argv[1:3]
 TOOLS = "org.apache.kafka.tools"
@@ -39,6 +42,15 @@ class Cluster:
         command = [KURIER, "-b", self.bootstrap, "-o", "json", *args]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
         return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def where_java_puts(keys_sent):
+    """{key: partition}, by the class that Kafka's own producer asks."""
+    source = pathlib.Path(__file__).with_name("Partitions.java")
+    command = ["java", "-Xmx256m", "-cp", f"{JARS}/*", str(source), str(keys.PARTITIONS)]
+    lines = "".join(f"{key.hex()}\n" for key in keys_sent)
+    done = subprocess.run(command, input=lines, stdout=subprocess.PIPE, text=True, timeout=120, check=True)
+    return dict(zip(keys_sent, map(int, done.stdout.split()), strict=True))
 
 
 def expect(what, found, wanted):
@@ -91,6 +103,13 @@ def main():
         lag = cluster.kurier("group", "lag", "java")[0]["lag"]
         expect("kafka-consumer-groups --reset-offsets", lag, 500)
         cluster.tool("consumer.group.ConsumerGroupCommand", "--delete", "--group", "java")
+
+        cluster.kurier("topic", "create", "keys", "--partitions", str(keys.PARTITIONS))
+        sent = keys.make()
+        found = keys.put(KURIER, cluster.bootstrap, "keys", sent)
+        same = found == where_java_puts(sent)
+        expect(f"{len(sent)} keys are where Kafka's own producer puts them", same, True)
+        cluster.tool("TopicCommand", "--delete", "--topic", "keys")
 
         performed = cluster.tool("ProducerPerformance", "--topic", "orders", "--num-records", "20000",
                                  "--record-size", "100", "--throughput", "-1")

@@ -17,6 +17,9 @@ from datetime import datetime, timezone
 import confluent_kafka
 import kafka
 from kafka.admin import KafkaAdminClient, NewTopic
+from kafka.partitioner.default import murmur2
+
+import keys
 
 KURIER = sys.argv[1]
 COUNT = 300
@@ -132,7 +135,13 @@ def main():
         expect("confluent-kafka too", set(read_with_confluent(cluster.bootstrap, "ours")), ids)
         lag = json.loads(cluster.kurier("group", "lag", "kafka-python"))["lag"]
         expect("kafka-python's commits are seen", lag, 0)
-        admin.delete_topics(["python", "ours"])
+
+        admin.create_topics([NewTopic("keys", keys.PARTITIONS, 1)])
+        sent = keys.make()
+        wanted = {key: (murmur2(key) & 0x7fffffff) % keys.PARTITIONS for key in sent}
+        same = keys.put(KURIER, cluster.bootstrap, "keys", sent) == wanted
+        expect(f"{len(sent)} keys are where kafka-python's murmur2 puts them", same, True)
+        admin.delete_topics(["python", "ours", "keys"])
         admin.close()
 
 
