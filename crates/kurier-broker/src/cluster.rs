@@ -10,9 +10,10 @@ use tokio::task::JoinHandle;
 
 use crate::control::Action;
 use crate::core::Core;
+use crate::faults::Faults;
 use crate::net::{self, Listening};
 use crate::state::{ClusterSettings, State};
-use crate::storage::NodeId;
+use crate::storage::{MoveError, NodeId};
 use crate::topic::{TopicError, TopicSettings};
 
 /// A Kafka cluster inside this process, in memory: for demos, development and tests.
@@ -205,6 +206,22 @@ impl EmbeddedCluster {
     /// When there is no such node.
     pub async fn thaw(&self, node: i32) -> Result<(), NodeError> {
         self.inner.act(Action::Thaw, node).await
+    }
+
+    /// Another replica leads a partition from now on, as after an election: with a new leader epoch, and
+    /// without the records that it does not have. Nothing happens when it leads already.
+    ///
+    /// # Errors
+    /// When there is no such partition or node, or the node's replica may not lead.
+    pub fn move_leader(&self, topic: &str, partition: i32, node: i32) -> Result<(), MoveError> {
+        let core = &self.inner.core;
+        core.change(|state| state.move_leader(Instant::now(), topic, partition, NodeId(node)))
+    }
+
+    /// Errors, delays and dropped connections on request.
+    #[must_use]
+    pub fn faults(&self) -> Faults {
+        Faults::new(Arc::clone(&self.inner.core))
     }
 
     /// Closes every socket. All data is gone.

@@ -7,12 +7,14 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
+use crate::faults::rules::Rules;
 use crate::state::State;
 
 /// What all connections of all nodes share.
 #[derive(Debug)]
 pub struct Core {
     state: Mutex<State>,
+    faults: Mutex<Rules>,
     changed: Notify,
     sooner: Notify,
 }
@@ -20,13 +22,23 @@ pub struct Core {
 impl Core {
     /// Takes the state.
     pub fn new(state: State) -> Self {
-        Self { state: Mutex::new(state), changed: Notify::new(), sooner: Notify::new() }
+        Self {
+            state: Mutex::new(state),
+            faults: Mutex::default(),
+            changed: Notify::new(),
+            sooner: Notify::new(),
+        }
     }
 
     /// The state; never held across an await. A panic of another holder left whole entries, since each
     /// change is one call into a pure part.
     pub fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The faults that were asked for; never held across an await, nor together with the state.
+    pub fn faults(&self) -> MutexGuard<'_, Rules> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes the state, wakes those who wait for it, and sees that the clock wakes in time.

@@ -8,6 +8,7 @@ mod api;
 mod cluster;
 pub mod control;
 mod core;
+mod faults;
 mod group;
 mod net;
 mod state;
@@ -16,4 +17,10 @@ mod topic;
 mod wire;
 
 pub use cluster::{Builder, ClusterInfo, EmbeddedCluster, NodeError, NodeInfo, StartError};
+pub use faults::{Fault, FaultAction, FaultError, FaultHandle, Faults};
+/// An error as Kafka's answers name it.
+pub use kafka_protocol::error::ResponseError;
+/// What a request asks for, by Kafka's names.
+pub use kafka_protocol::messages::ApiKey as Api;
+pub use storage::MoveError;
 pub use topic::TopicError;

@@ -15,7 +15,7 @@ use crate::group::{
     ClientInfo, Effect, GroupCoordinator, GroupRequest, GroupResponse, GroupSettings, Surroundings,
     Ticket,
 };
-use crate::storage::{NodeId, Partition, PartitionSettings};
+use crate::storage::{MoveError, NodeId, Partition, PartitionSettings};
 use crate::topic::{Topic, TopicError, TopicSettings};
 
 /// How the cluster behaves; set once, by its builder.
@@ -239,6 +239,23 @@ impl State {
             partition.prefer(now);
         });
         self.coordinators_moved(now, &before);
+    }
+
+    /// Another replica leads a partition.
+    ///
+    /// # Errors
+    /// When there is no such partition, or the replica may not lead.
+    pub fn move_leader(
+        &mut self,
+        now: Instant,
+        topic: &str,
+        index: i32,
+        node: NodeId,
+    ) -> Result<(), MoveError> {
+        let index = usize::try_from(index).map_err(|_| MoveError::UnknownPartition)?;
+        let partitions = self.topics.get_mut(topic).map(|topic| &mut topic.partitions);
+        let partition = partitions.and_then(|all| all.get_mut(index));
+        partition.ok_or(MoveError::UnknownPartition)?.move_leader(now, node)
     }
 
     /// The replicas on a node stop following, or follow again.

@@ -30,6 +30,18 @@ pub fn describe(call: &Call, request: &DescribeConfigsRequest) -> DescribeConfig
     DescribeConfigsResponse::default().with_results(results.collect())
 }
 
+/// The answer that gives this error for every resource.
+pub fn refused(request: &DescribeConfigsRequest, error: ResponseError) -> DescribeConfigsResponse {
+    let results = request.resources.iter().map(|resource| {
+        DescribeConfigsResult::default()
+            .with_resource_type(resource.resource_type)
+            .with_resource_name(resource.resource_name.clone())
+            .with_error_code(error.code())
+            .with_error_message(None)
+    });
+    DescribeConfigsResponse::default().with_results(results.collect())
+}
+
 type Setting = (&'static str, String, bool);
 
 fn settings(state: &State, of: &DescribeConfigsResource) -> Result<Vec<Setting>, ResponseError> {

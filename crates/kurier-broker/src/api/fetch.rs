@@ -30,6 +30,17 @@ pub async fn fetch(call: &Call, request: &FetchRequest) -> FetchResponse {
     }
 }
 
+/// The answer that gives this error for every partition.
+pub fn refused(request: &FetchRequest, error: ResponseError) -> FetchResponse {
+    let topics = request.topics.iter().map(|topic| {
+        let partitions = topic.partitions.iter().map(|wanted| failed(wanted, error));
+        FetchableTopicResponse::default()
+            .with_topic(topic.topic.clone())
+            .with_partitions(partitions.collect())
+    });
+    FetchResponse::default().with_responses(topics.collect())
+}
+
 /// Whether there is enough to answer, or something that does not wait.
 fn ready(call: &Call, state: &mut State, request: &FetchRequest) -> bool {
     let enough = usize::try_from(request.min_bytes).unwrap_or_default();

@@ -10,7 +10,7 @@ use kafka_protocol::messages::ApiKey;
 use super::{Call, Refused, decode, encode};
 use crate::core::Core;
 use crate::group::{ClientInfo, GroupRequest, GroupResponse, Ticket};
-use crate::wire::frame::Request;
+use crate::wire::frame::{EncodeError, Request};
 
 /// The frame that answers; waits as long as the coordinator does.
 pub async fn answer(call: &Call, client_id: String, request: &Request) -> Result<Bytes, Refused> {
@@ -25,7 +25,16 @@ pub async fn answer(call: &Call, client_id: String, request: &Request) -> Result
         Err(_) => asked.refuse(ResponseError::CoordinatorNotAvailable),
     };
     waiting.ticket = None;
-    let frame = match &response {
+    Ok(framed(request, &response)?)
+}
+
+/// The frame that answers with this error, wherever the API keeps errors.
+pub fn refused(request: &Request, error: ResponseError) -> Result<Bytes, Refused> {
+    Ok(framed(request, &asked(request)?.refuse(error))?)
+}
+
+fn framed(request: &Request, response: &GroupResponse) -> Result<Bytes, EncodeError> {
+    match response {
         GroupResponse::Join(response) => encode(request, response),
         GroupResponse::Sync(response) => encode(request, response),
         GroupResponse::Heartbeat(response) => encode(request, response),
@@ -36,8 +45,7 @@ pub async fn answer(call: &Call, client_id: String, request: &Request) -> Result
         GroupResponse::List(response) => encode(request, response),
         GroupResponse::DeleteGroups(response) => encode(request, response),
         GroupResponse::OffsetDelete(response) => encode(request, response),
-    };
-    Ok(frame?)
+    }
 }
 
 fn asked(request: &Request) -> Result<GroupRequest, Refused> {

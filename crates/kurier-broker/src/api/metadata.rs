@@ -15,6 +15,8 @@ use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
 use super::{Call, text};
+use crate::faults::FaultAction;
+use crate::faults::rules::Refusal;
 use crate::state::State;
 use crate::storage::{NodeId, Partition, ReplicaInfo};
 use crate::topic::Topic;
@@ -33,12 +35,10 @@ pub fn metadata(call: &Call, request: &MetadataRequest, version: i16) -> Metadat
             .with_port(i32::from(node.port))
             .with_rack(None)
     });
-    let topics = match &request.topics {
-        // In version 0 an empty list asks for all; null cannot be said.
-        Some(wanted) if version > 0 || !wanted.is_empty() => {
-            wanted.iter().map(|wanted| wanted_topic(&state, wanted)).collect()
-        }
-        _ => state.topics.iter().map(|(name, topic)| described(name, topic)).collect(),
+    let topics = if asks_for_all(request, version) {
+        state.topics.iter().map(|(name, topic)| described(name, topic)).collect()
+    } else {
+        request.topics.iter().flatten().map(|wanted| wanted_topic(&state, wanted)).collect()
     };
     MetadataResponse::default()
         .with_brokers(brokers.collect())
@@ -46,6 +46,36 @@ pub fn metadata(call: &Call, request: &MetadataRequest, version: i16) -> Metadat
         .with_controller_id(BrokerId(state.controller().map_or(-1, |id| id.0)))
         .with_topics(topics)
         .with_cluster_authorized_operations(NO_OPERATIONS)
+}
+
+/// The topics that an answer is about.
+pub fn topics(response: &MetadataResponse) -> Vec<String> {
+    let names = response.topics.iter().filter_map(|topic| topic.name.as_ref());
+    names.map(|name| name.to_string()).collect()
+}
+
+/// Puts errors in the places of topics; a hidden one is left out where all were asked for.
+pub fn refuse(
+    response: &mut MetadataResponse,
+    request: &MetadataRequest,
+    version: i16,
+    refusals: &[Refusal],
+) {
+    let all = asks_for_all(request, version);
+    response.topics.retain_mut(|topic| {
+        let is_for = |refusal: &&Refusal| match (&refusal.topic, &topic.name) {
+            (Some(refused), Some(name)) => *refused == name.0.as_str(),
+            (refused, _) => refused.is_none(),
+        };
+        let Some(refusal) = refusals.iter().find(is_for) else { return true };
+        *topic = without_partitions(topic.name.take(), topic.topic_id, refusal.error);
+        !all || refusal.action != FaultAction::HideTopic
+    });
+}
+
+fn asks_for_all(request: &MetadataRequest, version: i16) -> bool {
+    // In version 0 an empty list asks for all; null cannot be said.
+    request.topics.as_ref().is_none_or(|topics| version == 0 && topics.is_empty())
 }
 
 fn wanted_topic(state: &State, wanted: &MetadataRequestTopic) -> MetadataResponseTopic {
@@ -64,10 +94,18 @@ fn wanted_topic(state: &State, wanted: &MetadataRequestTopic) -> MetadataRespons
         Some(_) => ResponseError::UnknownTopicOrPartition,
         None => ResponseError::UnknownTopicId,
     };
+    without_partitions(name, wanted.topic_id, error)
+}
+
+fn without_partitions(
+    name: Option<TopicName>,
+    id: Uuid,
+    error: ResponseError,
+) -> MetadataResponseTopic {
     MetadataResponseTopic::default()
         .with_error_code(error.code())
         .with_name(name)
-        .with_topic_id(wanted.topic_id)
+        .with_topic_id(id)
         .with_topic_authorized_operations(NO_OPERATIONS)
 }
 
@@ -123,14 +161,30 @@ pub fn coordinators(
     version: i16,
 ) -> FindCoordinatorResponse {
     let state = call.core.lock();
+    found(request, version, |key| coordinator(call, &state, key, request.key_type))
+}
+
+/// The answer that gives this error for every key.
+pub fn no_coordinators(
+    request: &FindCoordinatorRequest,
+    version: i16,
+    error: ResponseError,
+) -> FindCoordinatorResponse {
+    found(request, version, |key| no_coordinator(key, error, None))
+}
+
+fn found(
+    request: &FindCoordinatorRequest,
+    version: i16,
+    find: impl Fn(&StrBytes) -> Coordinator,
+) -> FindCoordinatorResponse {
     if version >= 4 {
-        let all = request.coordinator_keys.iter();
-        let all = all.map(|key| coordinator(call, &state, key, request.key_type));
+        let all = request.coordinator_keys.iter().map(find);
         return FindCoordinatorResponse::default()
             .with_error_message(None)
             .with_coordinators(all.collect());
     }
-    let one = coordinator(call, &state, &request.key, request.key_type);
+    let one = find(&request.key);
     FindCoordinatorResponse::default()
         .with_error_code(one.error_code)
         .with_error_message(one.error_message)
@@ -147,18 +201,24 @@ fn coordinator(call: &Call, state: &State, key: &StrBytes, key_type: i8) -> Coor
         let reason = "an embedded cluster coordinates consumer groups only, no transactions";
         Err((ResponseError::InvalidRequest, Some(reason)))
     };
-    let answer = Coordinator::default().with_key(key.clone()).with_error_message(None);
     match found {
-        Ok(id) => answer
+        Ok(id) => Coordinator::default()
+            .with_key(key.clone())
+            .with_error_message(None)
             .with_node_id(BrokerId(id.0))
             .with_host(text(call.host.to_string()))
             .with_port(state.nodes.get(&id).map_or(-1, |node| i32::from(node.port))),
-        Err((error, message)) => answer
-            .with_error_code(error.code())
-            .with_error_message(message.map(text))
-            .with_node_id(BrokerId(-1))
-            .with_port(-1),
+        Err((error, message)) => no_coordinator(key, error, message),
     }
+}
+
+fn no_coordinator(key: &StrBytes, error: ResponseError, message: Option<&str>) -> Coordinator {
+    Coordinator::default()
+        .with_key(key.clone())
+        .with_error_code(error.code())
+        .with_error_message(message.map(text))
+        .with_node_id(BrokerId(-1))
+        .with_port(-1)
 }
 
 /// A topic's id when there is none.

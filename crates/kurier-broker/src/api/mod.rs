@@ -3,7 +3,9 @@
 //! A handler takes the decoded request and gives the response; most are one look at the state. Those
 //! that wait (produce, fetch, joins) are async and lose nothing when dropped with their connection.
 
+mod by_topic;
 mod configs;
+mod faulty;
 mod fetch;
 mod groups;
 mod metadata;
@@ -48,6 +50,9 @@ pub enum Refused {
     /// A request without an answer went wrong; closing is all that can be said.
     #[error("a write that asks for no answer failed: {0:?}")]
     Unanswerable(ResponseError),
+    /// A fault that was asked for.
+    #[error("a fault drops the connection")]
+    Fault,
     /// A mistake of ours.
     #[error(transparent)]
     Encode(#[from] EncodeError),
@@ -58,6 +63,10 @@ pub enum Refused {
 /// # Errors
 /// When the connection is to be closed.
 pub async fn answer(call: &Call, request: Request) -> Result<Option<Bytes>, Refused> {
+    faulty::answer(call, request).await
+}
+
+async fn handled(call: &Call, request: Request) -> Result<Option<Bytes>, Refused> {
     let client_id = request.client_id.clone();
     let version = request.version;
     let now = Instant::now();

@@ -1,7 +1,9 @@
 //! ListOffsets, OffsetForLeaderEpoch, DeleteRecords.
 
 use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::delete_records_request::DeleteRecordsRequest;
+use kafka_protocol::messages::delete_records_request::{
+    DeleteRecordsPartition, DeleteRecordsRequest,
+};
 use kafka_protocol::messages::delete_records_response::{
     DeleteRecordsPartitionResult, DeleteRecordsResponse, DeleteRecordsTopicResult,
 };
@@ -9,7 +11,9 @@ use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListO
 use kafka_protocol::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsResponse, ListOffsetsTopicResponse,
 };
-use kafka_protocol::messages::offset_for_leader_epoch_request::OffsetForLeaderEpochRequest;
+use kafka_protocol::messages::offset_for_leader_epoch_request::{
+    OffsetForLeaderEpochRequest, OffsetForLeaderPartition,
+};
 use kafka_protocol::messages::offset_for_leader_epoch_response::{
     EpochEndOffset, OffsetForLeaderEpochResponse, OffsetForLeaderTopicResult,
 };
@@ -24,17 +28,27 @@ const MAX_TIMESTAMP: i64 = -3;
 /// The offsets at points in time, the first, the last.
 pub fn list(call: &Call, request: &ListOffsetsRequest) -> ListOffsetsResponse {
     let mut state = call.core.lock();
+    listed(request, |topic, wanted| {
+        let led =
+            state.led_by(call.node, topic, wanted.partition_index, wanted.current_leader_epoch);
+        led.and_then(|partition| offset(partition, wanted))
+    })
+}
+
+/// The answer that gives this error for every partition.
+pub fn refused_list(request: &ListOffsetsRequest, error: ResponseError) -> ListOffsetsResponse {
+    listed(request, |_, _| Err(error))
+}
+
+fn listed(
+    request: &ListOffsetsRequest,
+    mut find: impl FnMut(&str, &ListOffsetsPartition) -> Result<Stamp, ResponseError>,
+) -> ListOffsetsResponse {
     let topics = request.topics.iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|wanted| {
             let answer = ListOffsetsPartitionResponse::default()
                 .with_partition_index(wanted.partition_index);
-            let led = state.led_by(
-                call.node,
-                &topic.name,
-                wanted.partition_index,
-                wanted.current_leader_epoch,
-            );
-            match led.and_then(|partition| offset(partition, wanted)) {
+            match find(&topic.name, wanted) {
                 Ok(stamp) => answer
                     .with_offset(stamp.offset)
                     .with_timestamp(stamp.timestamp)
@@ -72,17 +86,28 @@ pub fn for_epoch(
     request: &OffsetForLeaderEpochRequest,
 ) -> OffsetForLeaderEpochResponse {
     let mut state = call.core.lock();
+    ended(request, |topic, wanted| {
+        let led = state.led_by(call.node, topic, wanted.partition, wanted.current_leader_epoch)?;
+        Ok(led.epoch_end(wanted.leader_epoch).unwrap_or((-1, -1)))
+    })
+}
+
+/// The answer that gives this error for every partition.
+pub fn refused_for_epoch(
+    request: &OffsetForLeaderEpochRequest,
+    error: ResponseError,
+) -> OffsetForLeaderEpochResponse {
+    ended(request, |_, _| Err(error))
+}
+
+fn ended(
+    request: &OffsetForLeaderEpochRequest,
+    mut find: impl FnMut(&str, &OffsetForLeaderPartition) -> Result<(i32, i64), ResponseError>,
+) -> OffsetForLeaderEpochResponse {
     let topics = request.topics.iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|wanted| {
-            let led = state.led_by(
-                call.node,
-                &topic.topic,
-                wanted.partition,
-                wanted.current_leader_epoch,
-            );
             let end = EpochEndOffset::default().with_partition(wanted.partition);
-            match led.map(|partition| partition.epoch_end(wanted.leader_epoch).unwrap_or((-1, -1)))
-            {
+            match find(&topic.topic, wanted) {
                 Ok((epoch, offset)) => end.with_leader_epoch(epoch).with_end_offset(offset),
                 Err(error) => {
                     end.with_error_code(error.code()).with_leader_epoch(-1).with_end_offset(-1)
@@ -100,23 +125,36 @@ pub fn for_epoch(
 /// Moves the starts of logs.
 pub fn delete(call: &Call, request: &DeleteRecordsRequest) -> DeleteRecordsResponse {
     call.core.change(|state| {
-        let topics = request.topics.iter().map(|topic| {
-            let partitions = topic.partitions.iter().map(|wanted| {
-                let led = state.led_by(call.node, &topic.name, wanted.partition_index, -1);
-                let deleted = led.and_then(|partition| {
-                    let deleted = partition.delete_before(wanted.offset);
-                    deleted.map_err(|_| ResponseError::OffsetOutOfRange)
-                });
-                DeleteRecordsPartitionResult::default()
-                    .with_partition_index(wanted.partition_index)
-                    .with_error_code(super::code(&deleted))
-                    .with_low_watermark(deleted.unwrap_or(-1))
-            });
-            let partitions = partitions.collect();
-            DeleteRecordsTopicResult::default()
-                .with_name(topic.name.clone())
-                .with_partitions(partitions)
-        });
-        DeleteRecordsResponse::default().with_topics(topics.collect())
+        deleted(request, |topic, wanted| {
+            let led = state.led_by(call.node, topic, wanted.partition_index, -1)?;
+            led.delete_before(wanted.offset).map_err(|_| ResponseError::OffsetOutOfRange)
+        })
     })
+}
+
+/// The answer that gives this error for every partition.
+pub fn refused_delete(
+    request: &DeleteRecordsRequest,
+    error: ResponseError,
+) -> DeleteRecordsResponse {
+    deleted(request, |_, _| Err(error))
+}
+
+fn deleted(
+    request: &DeleteRecordsRequest,
+    mut delete: impl FnMut(&str, &DeleteRecordsPartition) -> Result<i64, ResponseError>,
+) -> DeleteRecordsResponse {
+    let topics = request.topics.iter().map(|topic| {
+        let partitions = topic.partitions.iter().map(|wanted| {
+            let deleted = delete(&topic.name, wanted);
+            DeleteRecordsPartitionResult::default()
+                .with_partition_index(wanted.partition_index)
+                .with_error_code(super::code(&deleted))
+                .with_low_watermark(deleted.unwrap_or(-1))
+        });
+        DeleteRecordsTopicResult::default()
+            .with_name(topic.name.clone())
+            .with_partitions(partitions.collect())
+    });
+    DeleteRecordsResponse::default().with_topics(topics.collect())
 }

@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::produce_response::{
-    PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
+    BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
 };
 use kafka_protocol::messages::{ProduceRequest, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
 use super::{Call, text};
+use crate::faults::FaultAction;
+use crate::faults::rules::Refusal;
 use crate::state::State;
 use crate::storage::{AckState, Acks, AppendError, Appended, BatchError};
 
@@ -48,6 +50,31 @@ pub async fn produce(
     Ok(Some(response(writes)))
 }
 
+/// The answer to writes of which a fault says that none was made.
+pub fn refused(request: &ProduceRequest, refusal: &Refusal) -> ProduceResponse {
+    let (message, records) = match &refusal.action {
+        FaultAction::InvalidRecords { indexes, message } => {
+            let records = indexes.iter().map(|index| {
+                BatchIndexAndErrorMessage::default()
+                    .with_batch_index(*index)
+                    .with_batch_index_error_message(Some(text(message)))
+            });
+            (Some(text("records of the batch are invalid")), records.collect())
+        }
+        _ => (None, Vec::new()),
+    };
+    let topics = request.topic_data.iter().map(|topic| {
+        let partitions = topic.partition_data.iter().map(|partition| {
+            let failed = Failed { error: refusal.error, message: message.clone() };
+            failed.answer(partition.index).with_record_errors(records.clone())
+        });
+        TopicProduceResponse::default()
+            .with_name(topic.name.clone())
+            .with_partition_responses(partitions.collect())
+    });
+    ProduceResponse::default().with_responses(topics.collect())
+}
+
 struct Write {
     topic: TopicName,
     index: i32,
@@ -59,6 +86,17 @@ struct Write {
 struct Failed {
     error: ResponseError,
     message: Option<StrBytes>,
+}
+
+impl Failed {
+    fn answer(self, index: i32) -> PartitionProduceResponse {
+        PartitionProduceResponse::default()
+            .with_index(index)
+            .with_error_code(self.error.code())
+            .with_base_offset(-1)
+            .with_log_append_time_ms(-1)
+            .with_error_message(self.message)
+    }
 }
 
 impl From<ResponseError> for Failed {
@@ -141,18 +179,14 @@ async fn replicated(call: &Call, until: Instant, writes: &mut [Write]) {
 fn response(writes: Vec<Write>) -> ProduceResponse {
     let mut topics: Vec<TopicProduceResponse> = Vec::new();
     for write in writes {
-        let answer = PartitionProduceResponse::default().with_index(write.index);
         let answer = match write.result {
-            Ok(appended) => answer
+            Ok(appended) => PartitionProduceResponse::default()
+                .with_index(write.index)
                 .with_base_offset(appended.base_offset)
                 .with_log_start_offset(appended.log_start)
                 .with_log_append_time_ms(-1)
                 .with_error_message(None),
-            Err(failed) => answer
-                .with_error_code(failed.error.code())
-                .with_base_offset(-1)
-                .with_log_append_time_ms(-1)
-                .with_error_message(failed.message),
+            Err(failed) => failed.answer(write.index),
         };
         match topics.last_mut() {
             Some(topic) if topic.name == write.topic => topic.partition_responses.push(answer),

@@ -4,7 +4,9 @@ use std::time::Instant;
 
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::TopicName;
-use kafka_protocol::messages::create_partitions_request::CreatePartitionsRequest;
+use kafka_protocol::messages::create_partitions_request::{
+    CreatePartitionsRequest, CreatePartitionsTopic,
+};
 use kafka_protocol::messages::create_partitions_response::{
     CreatePartitionsResponse, CreatePartitionsTopicResult,
 };
@@ -12,7 +14,7 @@ use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreateTopi
 use kafka_protocol::messages::create_topics_response::{
     CreatableTopicConfigs, CreatableTopicResult, CreateTopicsResponse,
 };
-use kafka_protocol::messages::delete_topics_request::DeleteTopicsRequest;
+use kafka_protocol::messages::delete_topics_request::{DeleteTopicState, DeleteTopicsRequest};
 use kafka_protocol::messages::delete_topics_response::{
     DeletableTopicResult, DeleteTopicsResponse,
 };
@@ -31,18 +33,35 @@ pub fn create(call: &Call, now: Instant, request: &CreateTopicsRequest) -> Creat
                 1 => create_one(state, now, wanted, request.validate_only),
                 _ => Err((ResponseError::InvalidRequest, "the request names it twice".to_owned())),
             };
-            let answer = CreatableTopicResult::default().with_name(wanted.name.clone());
             match created {
-                Ok(made) => described(answer, made.as_ref()),
-                Err((error, message)) => answer
-                    .with_error_code(error.code())
-                    .with_error_message(Some(text(message)))
-                    .with_num_partitions(-1)
-                    .with_replication_factor(-1),
+                Ok(made) => described(
+                    CreatableTopicResult::default().with_name(wanted.name.clone()),
+                    made.as_ref(),
+                ),
+                Err((error, message)) => not_created(wanted, error, Some(message)),
             }
         });
         CreateTopicsResponse::default().with_topics(results.collect())
     })
+}
+
+/// The answer that gives this error for every topic.
+pub fn refused_create(request: &CreateTopicsRequest, error: ResponseError) -> CreateTopicsResponse {
+    let results = request.topics.iter().map(|wanted| not_created(wanted, error, None));
+    CreateTopicsResponse::default().with_topics(results.collect())
+}
+
+fn not_created(
+    wanted: &CreatableTopic,
+    error: ResponseError,
+    message: Option<String>,
+) -> CreatableTopicResult {
+    CreatableTopicResult::default()
+        .with_name(wanted.name.clone())
+        .with_error_code(error.code())
+        .with_error_message(message.map(text))
+        .with_num_partitions(-1)
+        .with_replication_factor(-1)
 }
 
 type Made = (uuid::Uuid, i32, i16, TopicSettings);
@@ -103,6 +122,28 @@ pub fn delete(call: &Call, request: &DeleteTopicsRequest, version: i16) -> Delet
     })
 }
 
+/// The answer that gives this error for every topic.
+pub fn refused_delete(request: &DeleteTopicsRequest, error: ResponseError) -> DeleteTopicsResponse {
+    let by_name = request.topic_names.iter().map(|name| (Some(name.clone()), NO_ID));
+    let states = request.topics.iter().map(|state| (state.name.clone(), state.topic_id));
+    let results = by_name.chain(states).map(|(name, id)| {
+        DeletableTopicResult::default()
+            .with_name(name)
+            .with_topic_id(id)
+            .with_error_code(error.code())
+            .with_error_message(None)
+    });
+    DeleteTopicsResponse::default().with_responses(results.collect())
+}
+
+/// What a topic to be deleted is called in the request.
+pub fn name_or_id(wanted: &DeleteTopicState) -> String {
+    match &wanted.name {
+        Some(name) => name.to_string(),
+        None => wanted.topic_id.to_string(),
+    }
+}
+
 fn delete_one(state: &mut State, name: Option<&TopicName>, id: uuid::Uuid) -> DeletableTopicResult {
     let (found, unknown) = match name {
         Some(name) => {
@@ -139,17 +180,33 @@ pub fn grow(
                 let validate_only = request.validate_only;
                 state.add_partitions(now, &wanted.name, wanted.count, validate_only).map_err(told)
             };
-            let (code, message) = match grown {
-                Ok(()) => (0, None),
-                Err((error, message)) => (error.code(), Some(text(message))),
-            };
-            CreatePartitionsTopicResult::default()
-                .with_name(wanted.name.clone())
-                .with_error_code(code)
-                .with_error_message(message)
+            match grown {
+                Ok(()) => grown_to(wanted, 0, None),
+                Err((error, message)) => grown_to(wanted, error.code(), Some(message)),
+            }
         });
         CreatePartitionsResponse::default().with_results(results.collect())
     })
+}
+
+/// The answer that gives this error for every topic.
+pub fn refused_grow(
+    request: &CreatePartitionsRequest,
+    error: ResponseError,
+) -> CreatePartitionsResponse {
+    let results = request.topics.iter().map(|wanted| grown_to(wanted, error.code(), None));
+    CreatePartitionsResponse::default().with_results(results.collect())
+}
+
+fn grown_to(
+    wanted: &CreatePartitionsTopic,
+    code: i16,
+    message: Option<String>,
+) -> CreatePartitionsTopicResult {
+    CreatePartitionsTopicResult::default()
+        .with_name(wanted.name.clone())
+        .with_error_code(code)
+        .with_error_message(message.map(text))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err takes")]

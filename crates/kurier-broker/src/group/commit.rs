@@ -167,7 +167,7 @@ impl Subscribed {
 }
 
 /// The reply to an OffsetCommit, with what the closure says to each partition.
-pub(super) fn commit_response(
+pub fn commit_response(
     request: &OffsetCommitRequest,
     mut commit: impl FnMut(&str, &OffsetCommitRequestPartition) -> Result<(), ResponseError>,
 ) -> OffsetCommitResponse {

@@ -31,6 +31,7 @@ use std::time::{Duration, Instant};
 use kafka_protocol::protocol::StrBytes;
 
 pub use api::{ClientInfo, Effect, GroupRequest, GroupResponse, Surroundings, Ticket};
+pub use commit::commit_response;
 pub use settings::GroupSettings;
 
 use member::MemberIds;

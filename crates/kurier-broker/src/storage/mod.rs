@@ -16,7 +16,9 @@ mod testing;
 
 pub use batch::BatchError;
 pub use log::Stamp;
-pub use partition::{AckState, Acks, AppendError, Appended, Partition, PartitionSettings};
+pub use partition::{
+    AckState, Acks, AppendError, Appended, MoveError, Partition, PartitionSettings,
+};
 pub use replica::ReplicaInfo;
 
 use std::fmt;

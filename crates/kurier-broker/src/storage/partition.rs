@@ -92,6 +92,20 @@ pub enum AckState {
     TooFewReplicas,
 }
 
+/// Why leadership was not moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum MoveError {
+    /// There is no such topic, or it has fewer partitions.
+    #[error("there is no such partition")]
+    UnknownPartition,
+    /// The node has no replica of it.
+    #[error("node {0} has no replica of the partition")]
+    NoReplica(i32),
+    /// The replica is down or not in sync.
+    #[error("the replica on node {0} is down or not in sync, and may not lead")]
+    NotInSync(i32),
+}
+
 /// The offset is before the log's start or after its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the offset is out of the log's range")]
@@ -290,6 +304,25 @@ impl Partition {
             }
             _ => false,
         }
+    }
+
+    /// The replica on `node` leads from here.
+    ///
+    /// # Errors
+    /// When there is none, or it is down or not in sync.
+    pub fn move_leader(&mut self, now: Instant, node: NodeId) -> Result<(), MoveError> {
+        let mut replicas = self.replicas.infos();
+        let replica = replicas.find(|replica| replica.node == node);
+        match replica.ok_or(MoveError::NoReplica(node.0))? {
+            ReplicaInfo { up: true, in_sync: true, .. } => {}
+            _ => return Err(MoveError::NotInSync(node.0)),
+        }
+        drop(replicas);
+        if self.leader != Some(node) {
+            self.lead(node);
+            self.replicate(now);
+        }
+        Ok(())
     }
 
     /// Replicas that were behind for too long leave the in-sync set; true when something changed.

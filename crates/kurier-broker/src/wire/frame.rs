@@ -1,8 +1,8 @@
 //! Frames: a length of four bytes, then a header, then a body.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::{ApiKey, ResponseHeader};
-use kafka_protocol::protocol::{Encodable, HeaderVersion};
+use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion};
 
 use super::guard::{self, Malformed};
 use super::versions::{self, Api};
@@ -13,7 +13,7 @@ pub const REQUEST_BYTES_MAX: usize = 100 << 20;
 pub const PLAIN_REQUEST_BYTES_MAX: usize = 4 << 20;
 
 /// A request whose body may be decoded.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Request {
     /// Which API.
     pub key: ApiKey,
@@ -25,6 +25,18 @@ pub struct Request {
     pub client_id: String,
     /// The body, walked by the guard.
     pub body: Bytes,
+}
+
+impl Request {
+    /// The same with another body.
+    ///
+    /// # Errors
+    /// When the codec refuses the body.
+    pub fn with_body(&self, body: &impl Encodable) -> Result<Self, EncodeError> {
+        let mut bytes = BytesMut::new();
+        body.encode(&mut bytes, self.version).map_err(|error| EncodeError(error.to_string()))?;
+        Ok(Self { body: bytes.freeze(), ..self.clone() })
+    }
 }
 
 /// What a frame holds.
@@ -135,6 +147,23 @@ pub fn response<R: Encodable + HeaderVersion>(
     let length = u32::try_from(frame.len() - 4).map_err(|error| EncodeError(error.to_string()))?;
     frame[..4].copy_from_slice(&length.to_be_bytes());
     Ok(frame.freeze())
+}
+
+/// The response that a frame of [`response`] holds.
+///
+/// # Errors
+/// When it holds another.
+pub fn read_response<R: Decodable + HeaderVersion>(
+    mut frame: Bytes,
+    version: i16,
+) -> Result<R, String> {
+    let length = frame.try_get_u32().map_err(|error| error.to_string())?;
+    if length as usize != frame.len() {
+        return Err(format!("{length} bytes are said, {} are there", frame.len()));
+    }
+    ResponseHeader::decode(&mut frame, R::header_version(version))
+        .and_then(|_| R::decode(&mut frame, version))
+        .map_err(|error| error.to_string())
 }
 
 /// The codec refused one of our responses.

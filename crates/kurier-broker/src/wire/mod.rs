@@ -3,6 +3,8 @@
 //! Pure. The codec crate trusts the counts it reads and allocates for them before it reads on, so a
 //! body goes through [`guard`] first, which walks it along [`schema`].
 
+#[cfg(test)]
+pub mod examples;
 pub mod frame;
 pub mod guard;
 pub mod schema;
