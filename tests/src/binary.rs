@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -17,30 +17,53 @@ use crate::process::{self, Signal};
 #[derive(Debug)]
 pub struct Kurier {
     child: Child,
-    lines: Arc<Mutex<Vec<Value>>>,
+    lines: Lines,
     readers: Vec<JoinHandle<()>>,
     talk: Arc<Mutex<String>>,
 }
 
 impl Kurier {
-    /// Starts `kurier -b BOOTSTRAP -o json ARGS…` with nothing on its standard input.
+    /// Starts `kurier -b BOOTSTRAP -o json ARGS…` with nothing on its standard input, and keeps what it
+    /// prints.
     ///
     /// # Errors
     /// When there is no binary: `cargo build` makes it, `cargo test --workspace` does so on the way.
     pub fn start(bootstrap: &str, args: &[&str]) -> anyhow::Result<Self> {
-        let mut command = Command::new(path()?);
-        command.args(["-b", bootstrap, "-o", "json"]).args(args);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let lines = Lines::default();
+        let seen = Arc::clone(&lines);
+        let keep = move |line| lock(&seen).push(line);
+        Self::spawn(command(bootstrap, args, Stdio::null())?, lines, keep)
+    }
+
+    /// Starts `kurier -b BOOTSTRAP -o json ARGS…`, and tells each line that it prints instead of keeping
+    /// it. Its standard input is a pipe: see [`input`](Self::input).
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn telling(
+        bootstrap: &str,
+        args: &[&str],
+        tell: impl FnMut(Value) + Send + 'static,
+    ) -> anyhow::Result<Self> {
+        Self::spawn(command(bootstrap, args, Stdio::piped())?, Lines::default(), tell)
+    }
+
+    fn spawn(
+        mut command: Command,
+        lines: Lines,
+        mut tell: impl FnMut(Value) + Send + 'static,
+    ) -> anyhow::Result<Self> {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = process::spawn(command)?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let (lines, talk) = (Arc::<Mutex<Vec<Value>>>::default(), Arc::<Mutex<String>>::default());
-        let (seen, said) = (Arc::clone(&lines), Arc::clone(&talk));
+        let talk = Arc::<Mutex<String>>::default();
+        let said = Arc::clone(&talk);
         let out = std::thread::spawn(move || {
             for line in BufReader::new(stdout.expect("it is a pipe")).lines().map_while(Result::ok)
             {
                 // A killed process may leave half a line, which nobody was shown.
                 if let Ok(value) = serde_json::from_str(&line) {
-                    lock(&seen).push(value);
+                    tell(value);
                 }
             }
         });
@@ -53,6 +76,12 @@ impl Kurier {
             }
         });
         Ok(Self { child, lines, readers: vec![out, err], talk })
+    }
+
+    /// The other end of its standard input, once; it reads to the end when that is dropped. None where it
+    /// was started with nothing to read.
+    pub fn input(&mut self) -> Option<ChildStdin> {
+        self.child.stdin.take()
     }
 
     /// What it has printed so far.
@@ -72,19 +101,28 @@ impl Kurier {
     pub async fn wait_for_lines(&mut self, count: usize) -> anyhow::Result<()> {
         let end = Instant::now() + PATIENCE;
         while lock(&self.lines).len() < count {
-            let ended = self.child.try_wait()?;
-            ensure!(ended.is_none(), "kurier ended with {ended:?}: {}", self.talk());
+            self.runs()?;
             ensure!(Instant::now() < end, "{count} lines did not come: {}", self.talk());
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         Ok(())
     }
 
-    /// SIGKILL; returns what it had printed.
+    /// That it has not ended.
+    ///
+    /// # Errors
+    /// How it has.
+    pub fn runs(&mut self) -> anyhow::Result<()> {
+        let ended = self.child.try_wait()?;
+        ensure!(ended.is_none(), "kurier ended with {ended:?}: {}", self.talk());
+        Ok(())
+    }
+
+    /// SIGKILL; returns what it had printed and was kept, when all of it is read.
     ///
     /// # Errors
     /// What the system says.
-    pub fn kill(mut self) -> anyhow::Result<Vec<Value>> {
+    pub fn kill(&mut self) -> anyhow::Result<Vec<Value>> {
         self.child.kill()?;
         self.child.wait()?;
         Ok(self.finish())
@@ -133,6 +171,8 @@ impl Drop for Kurier {
     }
 }
 
+type Lines = Arc<Mutex<Vec<Value>>>;
+
 /// How a `kurier` ended.
 #[derive(Debug)]
 pub struct Ended {
@@ -142,6 +182,12 @@ pub struct Ended {
     pub lines: Vec<Value>,
     /// Everything it said on standard error.
     pub talk: String,
+}
+
+fn command(bootstrap: &str, args: &[&str], input: Stdio) -> anyhow::Result<Command> {
+    let mut command = Command::new(path()?);
+    command.args(["-b", bootstrap, "-o", "json"]).args(args).stdin(input);
+    Ok(command)
 }
 
 /// The binary lies beside the folder of the test binaries.

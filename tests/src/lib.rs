@@ -9,5 +9,8 @@ pub mod audit;
 pub mod binary;
 pub mod books;
 pub mod cluster;
+pub mod fleet;
 pub mod load;
 pub mod process;
+pub mod proxy;
+pub mod senders;

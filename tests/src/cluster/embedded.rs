@@ -4,7 +4,8 @@ use anyhow::Context as _;
 use kurier::NodeId;
 use kurier_broker::EmbeddedCluster;
 
-use super::{Done, Kind, TestCluster};
+use super::{Asked, Done, Kind, TestCluster};
+use crate::proxy::Route;
 
 /// Three nodes in this process.
 #[derive(Debug)]
@@ -61,5 +62,13 @@ impl TestCluster for Embedded {
 
     fn resume(&self, node: NodeId) -> Done<'_> {
         Box::pin(async move { self.cluster.thaw(node.0).await.context("thaw") })
+    }
+
+    fn controller(&self) -> Asked<'_, Option<NodeId>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn routes(&self) -> Vec<Route> {
+        Vec::new()
     }
 }

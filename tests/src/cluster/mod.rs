@@ -2,21 +2,32 @@
 
 mod apache;
 mod embedded;
+mod quorum;
+mod roles;
+mod topics;
 
 use std::pin::Pin;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use kurier::{Admin, ClientConfig, NewTopic, NodeId, TopicDescription};
+use kurier::{Admin, ClientConfig, NodeId};
+
+use crate::proxy::Route;
 
 pub use apache::ApacheKafka;
 pub use embedded::Embedded;
+pub use roles::Role;
+use topics::wait_until_whole;
+pub use topics::{add_partitions, create_topic, leader, wait_until_in_sync};
 
 /// How long anything that a healthy machine does in seconds may take.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
+/// What a question to a cluster comes to.
+pub type Asked<'a, T> = Pin<Box<dyn Future<Output = anyhow::Result<T>> + Send + 'a>>;
+
 /// What an action on a cluster comes to.
-pub type Done<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + 'a>>;
+pub type Done<'a> = Asked<'a, ()>;
 
 /// Three nodes that can be hurt. Replication 3, two in-sync replicas at least, no unclean election.
 pub trait TestCluster: Send + Sync {
@@ -37,6 +48,12 @@ pub trait TestCluster: Send + Sync {
     fn pause(&self, node: NodeId) -> Done<'_>;
     /// A paused node goes on.
     fn resume(&self, node: NodeId) -> Done<'_>;
+    /// The active controller. `None` on the embedded cluster: its nodes share one state, and none of them
+    /// is missed as a controller.
+    fn controller(&self) -> Asked<'_, Option<NodeId>>;
+    /// What a [`Proxy`](crate::proxy::Proxy) before the nodes has to join. Empty on the embedded cluster,
+    /// which tells clients its own ports; faults of the network are hooks within it.
+    fn routes(&self) -> Vec<Route>;
 }
 
 /// What a [`TestCluster`] is.
@@ -75,61 +92,4 @@ pub async fn cluster() -> anyhow::Result<Box<dyn TestCluster>> {
 /// When it can't be made.
 pub fn admin(bootstrap: &str) -> anyhow::Result<Admin> {
     Ok(Admin::connect(&ClientConfig::new(bootstrap))?.with_timeout(Duration::from_secs(30)))
-}
-
-/// Creates a topic with three replicas and waits until every partition has all of them in sync.
-///
-/// # Errors
-/// When that does not happen.
-pub async fn create_topic(
-    cluster: &dyn TestCluster,
-    name: &str,
-    partitions: u32,
-) -> anyhow::Result<()> {
-    let admin = admin(cluster.bootstrap())?;
-    let topic = NewTopic::new(name).partitions(partitions).replication(3);
-    admin.create_topic(&topic.config("min.insync.replicas", "2")).await?;
-    let whole = wait_until_whole(&admin).await;
-    admin.close().await;
-    whole
-}
-
-/// Who leads a partition.
-///
-/// # Errors
-/// When nobody does.
-pub async fn leader(
-    cluster: &dyn TestCluster,
-    topic: &str,
-    partition: usize,
-) -> anyhow::Result<NodeId> {
-    let admin = admin(cluster.bootstrap())?;
-    let described = admin.describe_topic(topic).await;
-    admin.close().await;
-    described?.partitions[partition].leader.context("the partition has no leader")
-}
-
-/// Waits until every partition of every topic has all its replicas in sync.
-///
-/// # Errors
-/// What is still missing after [`PATIENCE`].
-pub async fn wait_until_whole(admin: &Admin) -> anyhow::Result<()> {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        let missing = match admin.list_topics().await {
-            Ok(topics) => match topics.iter().find(|topic| !is_whole(topic)) {
-                None => return Ok(()),
-                Some(topic) => format!("{topic:?}"),
-            },
-            Err(error) => error.to_string(),
-        };
-        if end < Instant::now() {
-            bail!("after {PATIENCE:?} the cluster is not whole: {missing}");
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
-
-fn is_whole(topic: &TopicDescription) -> bool {
-    topic.partitions.iter().all(|it| it.leader.is_some() && it.isr.len() == it.replicas.len())
 }

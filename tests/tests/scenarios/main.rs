@@ -5,10 +5,13 @@
 
 mod group;
 mod leader;
+mod network;
 mod poison;
+mod roles;
 mod round_trip;
 mod waiting;
 
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +27,14 @@ const LIMIT: Duration = Duration::from_secs(180);
 
 async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(LIMIT, future).await.unwrap_or_else(|_| panic!("{what} hangs"))
+}
+
+/// Says that the scenario was not run here, and why. Past the test's own output, which is shown of
+/// failures only.
+fn not_run(why: &str) {
+    let thread = std::thread::current();
+    let line = format!("NOT RUN here: {}: {why}\n", thread.name().unwrap_or("scenario"));
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
 /// Waits until `reached` is true.

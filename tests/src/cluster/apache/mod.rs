@@ -1,24 +1,33 @@
 //! Three nodes of Apache Kafka, each a process of its own, broker and controller at once.
+//!
+//! Owns the processes. What they are told is in `settings`, where they listen in `ports`, and how
+//! scenarios share one cluster in `turn`.
+
+mod ports;
+mod settings;
+mod turn;
 
 use std::fs::{self, File};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context as _, bail, ensure};
 use kurier::NodeId;
-use tokio::sync::OwnedMutexGuard;
 
-use super::{Done, Kind, NODES, PATIENCE, TestCluster, admin, wait_until_whole};
+use self::ports::Ports;
+pub(super) use self::turn::turn;
+use super::{Asked, Done, Kind, NODES, PATIENCE, TestCluster, admin, quorum, wait_until_whole};
 use crate::process::{self, Signal};
+use crate::proxy::Route;
 
 /// Three nodes of Apache Kafka on loopback, with Kafka's own defaults but for replication and addresses.
 /// They die with this process.
 #[derive(Debug)]
 pub struct ApacheKafka {
     nodes: Vec<Mutex<Node>>,
+    ports: Ports,
     bootstrap: String,
     jars: PathBuf,
     /// Settings, logs and data; the next one to start removes what it finds of the dead.
@@ -43,20 +52,19 @@ impl ApacheKafka {
     pub async fn start(jars: &Path) -> anyhow::Result<Self> {
         ensure!(jars.is_dir(), "{} is no folder: Kafka's jars should be there", jars.display());
         let folder = fresh_folder()?;
-        let ports = free_ports(2 * NODES.len())?;
-        let (clients, controllers) = ports.split_at(NODES.len());
-        for (index, node) in NODES.iter().enumerate() {
-            let settings = settings(*node, clients[index], controllers, &folder);
-            fs::write(folder.join(format!("{node}.properties")), settings)?;
+        let ports = Ports::reserve()?;
+        for node in NODES {
+            let file = folder.join(format!("{node}.properties"));
+            fs::write(file, settings::of_node(node, &ports, &folder))?;
         }
-        fs::write(folder.join("log4j2.properties"), LOGGING)?;
-        let address = |port: &u16| format!("127.0.0.1:{port}");
+        fs::write(folder.join("log4j2.properties"), settings::LOGGING)?;
         let kafka = Self {
             nodes: NODES
                 .map(|id| Mutex::new(Node { id, process: None, paused: false }))
                 .into_iter()
                 .collect(),
-            bootstrap: clients.iter().map(address).collect::<Vec<_>>().join(","),
+            bootstrap: ports.bootstrap(),
+            ports,
             jars: jars.to_owned(),
             folder,
         };
@@ -263,60 +271,14 @@ impl TestCluster for ApacheKafka {
     fn resume(&self, node: NodeId) -> Done<'_> {
         Box::pin(async move { self.signal(node, Signal::Thaw) })
     }
-}
 
-/// The shared cluster, for the length of one scenario.
-pub(super) struct Turn(OwnedMutexGuard<Option<ApacheKafka>>);
+    fn controller(&self) -> Asked<'_, Option<NodeId>> {
+        Box::pin(async move { quorum::leader(&self.ports.clients()).await.map(Some) })
+    }
 
-/// Waits for the scenario before, and heals what it left.
-pub(super) async fn turn(jars: &Path) -> anyhow::Result<Turn> {
-    static SHARED: std::sync::OnceLock<Arc<tokio::sync::Mutex<Option<ApacheKafka>>>> =
-        std::sync::OnceLock::new();
-    let mut shared = Arc::clone(SHARED.get_or_init(Arc::default)).lock_owned().await;
-    match &*shared {
-        Some(kafka) => kafka.heal().await?,
-        None => *shared = Some(ApacheKafka::start(jars).await?),
+    fn routes(&self) -> Vec<Route> {
+        self.ports.routes()
     }
-    Ok(Turn(shared))
-}
-
-impl Turn {
-    fn kafka(&self) -> &ApacheKafka {
-        self.0.as_ref().expect("a turn begins with a started cluster")
-    }
-}
-
-impl TestCluster for Turn {
-    fn kind(&self) -> Kind {
-        self.kafka().kind()
-    }
-    fn bootstrap(&self) -> &str {
-        self.kafka().bootstrap()
-    }
-    fn kill(&self, node: NodeId) -> Done<'_> {
-        self.kafka().kill(node)
-    }
-    fn stop(&self, node: NodeId) -> Done<'_> {
-        self.kafka().stop(node)
-    }
-    fn start(&self, node: NodeId) -> Done<'_> {
-        self.kafka().start(node)
-    }
-    fn start_all(&self) -> Done<'_> {
-        self.kafka().start_all()
-    }
-    fn pause(&self, node: NodeId) -> Done<'_> {
-        self.kafka().pause(node)
-    }
-    fn resume(&self, node: NodeId) -> Done<'_> {
-        self.kafka().resume(node)
-    }
-}
-
-/// Ports that were free a moment ago; the nodes must know each other's before they start.
-fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
-    let held: Result<Vec<_>, _> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect();
-    held?.iter().map(|socket| Ok(socket.local_addr()?.port())).collect()
 }
 
 /// A folder named after this process. A test binary ends without dropping what is static, so the
@@ -336,41 +298,3 @@ fn fresh_folder() -> anyhow::Result<PathBuf> {
     fs::create_dir(&folder)?;
     Ok(folder)
 }
-
-fn settings(node: NodeId, port: u16, controllers: &[u16], folder: &Path) -> String {
-    let voters: Vec<String> = NODES
-        .iter()
-        .zip(controllers)
-        .map(|(node, port)| format!("{node}@127.0.0.1:{port}"))
-        .collect();
-    let controller = controllers[NODES.iter().position(|it| *it == node).unwrap_or_default()];
-    format!(
-        "process.roles=broker,controller\n\
-         node.id={node}\n\
-         controller.quorum.voters={}\n\
-         listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
-         advertised.listeners=PLAINTEXT://127.0.0.1:{port}\n\
-         controller.listener.names=CONTROLLER\n\
-         log.dirs={}/data-{node}\n\
-         auto.create.topics.enable=false\n\
-         default.replication.factor=3\n\
-         min.insync.replicas=2\n\
-         unclean.leader.election.enable=false\n\
-         offsets.topic.replication.factor=3\n\
-         offsets.topic.num.partitions=6\n\
-         transaction.state.log.replication.factor=3\n\
-         transaction.state.log.min.isr=2\n\
-         group.initial.rebalance.delay.ms=0\n",
-        voters.join(","),
-        folder.display(),
-    )
-}
-
-const LOGGING: &str = "\
-rootLogger.level=INFO
-rootLogger.appenderRef.console.ref=console
-appender.console.type=Console
-appender.console.name=console
-appender.console.layout.type=PatternLayout
-appender.console.layout.pattern=[%d] %p %m (%c)%n
-";

@@ -1,0 +1,95 @@
+//! The topics of a scenario: created, widened, led, in sync.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use kurier::{Admin, NewTopic, NodeId, TopicDescription};
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
+use rdkafka::client::DefaultClientContext;
+
+use super::{PATIENCE, TestCluster, admin};
+
+/// Creates a topic with three replicas and waits until every partition has all of them in sync.
+///
+/// # Errors
+/// When that does not happen.
+pub async fn create_topic(
+    cluster: &dyn TestCluster,
+    name: &str,
+    partitions: u32,
+) -> anyhow::Result<()> {
+    let admin = admin(cluster.bootstrap())?;
+    let topic = NewTopic::new(name).partitions(partitions).replication(3);
+    admin.create_topic(&topic.config("min.insync.replicas", "2")).await?;
+    let whole = wait_until_whole(&admin).await;
+    admin.close().await;
+    whole
+}
+
+/// Who leads a partition.
+///
+/// # Errors
+/// When nobody does.
+pub async fn leader(
+    cluster: &dyn TestCluster,
+    topic: &str,
+    partition: usize,
+) -> anyhow::Result<NodeId> {
+    let admin = admin(cluster.bootstrap())?;
+    let described = admin.describe_topic(topic).await;
+    admin.close().await;
+    described?.partitions[partition].leader.context("the partition has no leader")
+}
+
+/// Gives a topic more partitions: `partitions` in all.
+///
+/// # Errors
+/// What the cluster says.
+pub async fn add_partitions(
+    cluster: &dyn TestCluster,
+    name: &str,
+    partitions: usize,
+) -> anyhow::Result<()> {
+    let client: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", cluster.bootstrap()).create()?;
+    let wanted = NewPartitions::new(name, partitions);
+    let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(30)));
+    for answer in client.create_partitions([&wanted], &options).await? {
+        answer.map_err(|(name, code)| anyhow::anyhow!("add partitions to {name}: {code}"))?;
+    }
+    Ok(())
+}
+
+/// Waits until every partition of every topic has all its replicas in sync.
+///
+/// # Errors
+/// What is still missing after [`PATIENCE`].
+pub async fn wait_until_in_sync(cluster: &dyn TestCluster) -> anyhow::Result<()> {
+    let admin = admin(cluster.bootstrap())?;
+    let whole = wait_until_whole(&admin).await;
+    admin.close().await;
+    whole
+}
+
+/// As [`wait_until_in_sync`], with a client that is there already.
+pub(super) async fn wait_until_whole(admin: &Admin) -> anyhow::Result<()> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let missing = match admin.list_topics().await {
+            Ok(topics) => match topics.iter().find(|topic| !is_whole(topic)) {
+                None => return Ok(()),
+                Some(topic) => format!("{topic:?}"),
+            },
+            Err(error) => error.to_string(),
+        };
+        if end < Instant::now() {
+            bail!("after {PATIENCE:?} the cluster is not whole: {missing}");
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+fn is_whole(topic: &TopicDescription) -> bool {
+    topic.partitions.iter().all(|it| it.leader.is_some() && it.isr.len() == it.replicas.len())
+}

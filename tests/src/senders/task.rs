@@ -1,0 +1,93 @@
+//! A sender in this process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use kurier::{DeliveryProfile, Message, MessageProducer};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::Keys;
+use crate::books::Books;
+
+/// A producer and the task that feeds it; dropped, the task is aborted.
+#[derive(Debug)]
+pub struct TaskSender {
+    enough: CancellationToken,
+    feeding: JoinHandle<anyhow::Result<()>>,
+}
+
+/// Longer than any fault lasts, since the default profile never gives up.
+const LONGEST_DELIVERY: Duration = Duration::from_secs(180);
+
+impl TaskSender {
+    pub async fn start(
+        bootstrap: &str,
+        topic: &str,
+        books: &Arc<Books>,
+        keys: Keys,
+        profile: DeliveryProfile,
+    ) -> anyhow::Result<Self> {
+        let producer = MessageProducer::builder(bootstrap).delivery(profile).build().await?;
+        let (topic, books, enough) =
+            (topic.to_owned(), Arc::clone(books), CancellationToken::new());
+        let until = enough.clone();
+        let feeding =
+            tokio::spawn(async move { feed(producer, &topic, &books, &keys, &until).await });
+        Ok(Self { enough, feeding })
+    }
+
+    pub fn enough(&self) {
+        self.enough.cancel();
+    }
+
+    pub async fn finish(mut self) -> anyhow::Result<()> {
+        self.enough();
+        (&mut self.feeding).await?
+    }
+}
+
+impl Drop for TaskSender {
+    fn drop(&mut self) {
+        self.feeding.abort();
+    }
+}
+
+async fn feed(
+    producer: MessageProducer,
+    topic: &str,
+    books: &Arc<Books>,
+    keys: &Keys,
+    enough: &CancellationToken,
+) -> anyhow::Result<()> {
+    let mut deliveries = JoinSet::new();
+    let mut clock = keys.clock();
+    for round in 0_u64.. {
+        if enough.run_until_cancelled(clock.tick()).await.is_none() {
+            break;
+        }
+        for key in &keys.names {
+            let message = Message::new(round.to_string())?.with_key(key.clone());
+            let id = message.id();
+            // Entered before it is sent: the answer may be faster than this task.
+            books.accepted(id, key);
+            let delivery = producer.send(topic, &message).await?;
+            let books = Arc::clone(books);
+            deliveries.spawn(async move { books.settled(id, &delivery.await) });
+        }
+        while let Some(done) = deliveries.try_join_next() {
+            done?;
+        }
+    }
+    let all = async {
+        while let Some(done) = deliveries.join_next().await {
+            done?;
+        }
+        Ok::<(), tokio::task::JoinError>(())
+    };
+    tokio::time::timeout(LONGEST_DELIVERY, all).await.context("deliveries do not end")??;
+    let report = producer.close(Duration::from_secs(30)).await;
+    ensure!(report.unsent.is_empty(), "unsent at the end: {:?}", report.unsent);
+    Ok(())
+}
