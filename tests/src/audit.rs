@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
+use kurier::{Fingerprint, PartitionId, Position, Seen, TopicPartition};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use uuid::Uuid;
 
-use crate::books::{Books, LOG};
+use crate::books::Books;
 use crate::cluster::PATIENCE;
 
 /// One record of the log.
@@ -27,6 +28,16 @@ pub struct Found {
 }
 
 impl Found {
+    /// The record as the ledger wants it.
+    pub fn seen(&self, topic: &str) -> Seen {
+        let partition = TopicPartition::new(topic, PartitionId(self.partition));
+        Seen {
+            id: self.id(),
+            position: Some(Position::new(partition, kurier::Offset(self.offset))),
+            content: Some(Fingerprint::of(self.key.as_deref(), self.value.as_deref())),
+        }
+    }
+
     /// The id of a message in the wire form.
     pub fn id(&self) -> Option<Uuid> {
         let value: serde_json::Value = serde_json::from_slice(self.value.as_deref()?).ok()?;
@@ -73,16 +84,15 @@ pub fn read(bootstrap: &str, topic: &str) -> anyhow::Result<Vec<Found>> {
     Ok(found)
 }
 
-/// Reads the topic and enters every message in it under [`LOG`].
+/// Reads the topic and enters everything in it: from then on, what was acknowledged and is not there is
+/// lost, and what is there has to be handled.
 ///
 /// # Errors
 /// As [`read`].
 pub async fn enter(books: &Books, bootstrap: &str, topic: &str) -> anyhow::Result<Vec<Found>> {
-    let (bootstrap, topic) = (bootstrap.to_owned(), topic.to_owned());
-    let found = tokio::task::spawn_blocking(move || read(&bootstrap, &topic)).await??;
-    for id in found.iter().filter_map(Found::id) {
-        books.handled(LOG, id);
-    }
+    let (bootstrap, name) = (bootstrap.to_owned(), topic.to_owned());
+    let found = tokio::task::spawn_blocking(move || read(&bootstrap, &name)).await??;
+    books.audited(topic, found.iter().map(|record| record.seen(topic)));
     Ok(found)
 }
 

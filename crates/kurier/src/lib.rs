@@ -36,7 +36,10 @@ pub use handler::{
     Batch, BatchHandler, BoxError, Context, Failure, Handler, Outcomes, RetryPolicy,
 };
 pub use ids::{Offset, PartitionId, Position, TopicPartition};
-pub use ledger::{GroupJudgement, Judgement, Ledger};
+pub use ledger::{
+    FailedDelivery, Fingerprint, GroupJudgement, Instance, Judgement, Ledger, LogJudgement,
+    Offence, OffenceKind, Seen, Vantage,
+};
 pub use message::{
     CONTENT_BYTES_MAX_DEFAULT, Content, Excerpt, Field, Header, Headers, IntoContent, Message,
     MessageError, MessageLimits,

@@ -91,6 +91,12 @@ impl Report {
             "undecided" => {
                 format!("UNDECIDED: {} messages have no outcome yet.", judgement.under_way)
             }
+            "broken" => {
+                let broken = judgement.broken();
+                let broken: Vec<String> =
+                    broken.map(|kind| format!("{kind} {}", judgement.count(kind))).collect();
+                format!("BROKEN: {}.", broken.join(", "))
+            }
             _ => format!(
                 "NOTHING LOST: {} messages, each delivered and handled by both groups.",
                 judgement.delivered
@@ -105,6 +111,8 @@ impl Report {
             "out of order"
         } else if self.judgement.under_way > 0 {
             "undecided"
+        } else if !self.judgement.holds() {
+            "broken"
         } else {
             "nothing lost"
         }

@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use kurier::{DeliveryReport, Message, MessageProducer, ProducerEvent};
+use kurier::{
+    DeliveryReport, FailedDelivery, Message, MessageProducer, Offset, PartitionId, Position,
+    ProducerEvent, TopicPartition,
+};
 use rdkafka::ClientConfig;
 use rdkafka::message::{DeliveryResult, Message as _};
 use rdkafka::producer::{
@@ -43,9 +46,11 @@ impl Sender {
     ) -> anyhow::Result<Self> {
         let settle = move |report: &DeliveryReport| match (report.id, &report.outcome) {
             (Some(id), Ok(receipt)) => {
-                witness.delivered(id, receipt.offset.map(|offset| (receipt.partition, offset)));
+                let partition = TopicPartition::new(Arc::clone(&receipt.topic), receipt.partition);
+                let place = receipt.offset.map(|offset| Position::new(partition, offset));
+                witness.delivered(id, place.as_ref());
             }
-            (Some(id), Err(_)) => witness.failed(id),
+            (Some(id), Err(error)) => witness.failed(id, FailedDelivery::from(error)),
             (None, _) => {}
         };
         let producer = MessageProducer::builder(bootstrap)
@@ -101,11 +106,12 @@ impl Sender {
                 break;
             }
             let message = Message::new(event.clone())?.with_key(network.clone());
-            witness.accepted(message.id(), network);
+            witness.intended(&message)?;
             if let Err(error) = self.send(topic, &message).await {
-                witness.failed(message.id());
+                witness.refused(message.id());
                 return Err(error);
             }
+            witness.accepted(message.id());
         }
         Ok(())
     }
@@ -156,11 +162,13 @@ impl ProducerContext<NoCustomPartitioner> for Careless {
     fn delivery(&self, result: &DeliveryResult<'_>, id: Box<Uuid>) {
         match result {
             Ok(message) => {
-                let place =
-                    (kurier::PartitionId(message.partition()), kurier::Offset(message.offset()));
-                self.witness.delivered(*id, Some(place));
+                let partition =
+                    TopicPartition::new(message.topic(), PartitionId(message.partition()));
+                let place = Position::new(partition, Offset(message.offset()));
+                self.witness.delivered(*id, Some(&place));
             }
-            Err(_) => self.witness.failed(*id),
+            // What this client was told leaves open whether it is there.
+            Err(_) => self.witness.failed(*id, FailedDelivery::Unknown),
         }
     }
 }

@@ -169,9 +169,7 @@ impl Stage {
         story.tell(&format!("{name} joins group {}", self.groups.single));
         let (witness, saw) = (Arc::clone(&self.witness), Arc::clone(&self.witness));
         let handler = move |message: Arc<Received<Message<Value>>>, _: Context| {
-            if let Some(message) = message.value() {
-                witness.handled(SINGLE, message.id());
-            }
+            witness.given(&message);
             std::future::ready(Ok::<(), Failure>(()))
         };
         let (shutdown, instance) = (CancellationToken::new(), name.clone());
@@ -179,7 +177,7 @@ impl Stage {
             .group(&self.groups.single)
             .instance(&name)
             .decoder(MessageDecoder::<Value>::default())
-            .on_event(move |event| saw.saw(&instance, event))
+            .on_event(move |event| saw.saw(SINGLE, &instance, event))
             .run(handler, shutdown.clone());
         self.consumers.push(Instance { name, single: true, shutdown, run: tokio::spawn(run) });
         Ok(())
@@ -190,9 +188,7 @@ impl Stage {
         story.tell(&format!("{name} joins group {}", self.groups.batch));
         let (witness, saw) = (Arc::clone(&self.witness), Arc::clone(&self.witness));
         let handler = move |batch: Arc<kurier::Batch<Message<Value>>>, _: Context| {
-            for message in batch.items().iter().filter_map(|received| received.value()) {
-                witness.handled(BATCH, message.id());
-            }
+            batch.items().iter().for_each(|received| witness.given(received));
             std::future::ready(Ok::<_, Failure>(batch.all_done()))
         };
         let (shutdown, instance) = (CancellationToken::new(), name.clone());
@@ -200,7 +196,7 @@ impl Stage {
             .group(&self.groups.batch)
             .instance(&name)
             .decoder(MessageDecoder::<Value>::default())
-            .on_event(move |event| saw.saw(&instance, event))
+            .on_event(move |event| saw.saw(BATCH, &instance, event))
             .run(handler, shutdown.clone());
         self.consumers.push(Instance { name, single: false, shutdown, run: tokio::spawn(run) });
         Ok(())

@@ -4,8 +4,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use kurier::{ConsumerEvent, Judgement, Ledger, Offset, PartitionId, TopicPartition};
+use kurier::{
+    ConsumerEvent, FailedDelivery, Fingerprint, Instance, Judgement, Ledger, Message, Position,
+    Received, Seen, TopicPartition,
+};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::story::Story;
@@ -38,28 +41,50 @@ impl Witness {
     }
 
     /// Just before a message is sent: its delivery may be reported before `send` returns.
-    pub fn accepted(&self, id: Uuid, key: &Bytes) {
-        self.with(|ledger, at| ledger.accepted(id, key, at));
+    ///
+    /// # Errors
+    /// When it has no JSON.
+    pub fn intended(&self, message: &Message<Value>) -> anyhow::Result<()> {
+        let (key, json) = (message.key(), message.to_json()?);
+        let content = Fingerprint::of(key.map(|key| &key[..]), Some(json.as_bytes()));
+        let key = key.cloned().unwrap_or_default();
+        self.with(|ledger, at| ledger.intended(message.id(), &key, Some(content), at));
+        Ok(())
+    }
+
+    /// The producer has taken it.
+    pub fn accepted(&self, id: Uuid) {
+        self.with(|ledger, at| ledger.accepted(id, at));
+    }
+
+    /// The producer has not taken it.
+    pub fn refused(&self, id: Uuid) {
+        self.with(|ledger, at| ledger.refused(id, at));
     }
 
     /// The cluster acknowledged it.
-    pub fn delivered(&self, id: Uuid, place: Option<(PartitionId, Offset)>) {
+    pub fn delivered(&self, id: Uuid, place: Option<&Position>) {
         self.with(|ledger, at| ledger.delivered(id, place, at));
     }
 
     /// Its sender was told that it failed.
-    pub fn failed(&self, id: Uuid) {
-        self.with(|ledger, at| ledger.failed(id, at));
+    pub fn failed(&self, id: Uuid, how: FailedDelivery) {
+        self.with(|ledger, at| ledger.failed(id, how, at));
     }
 
-    /// A handler of the group is done with it.
-    pub fn handled(&self, group: &str, id: Uuid) {
-        self.with(|ledger, _| ledger.handled(group, id));
-        self.handled.fetch_add(1, Ordering::Relaxed);
+    /// A handler was given it. That it was handled is among the consumer's events.
+    pub fn given(&self, received: &Received<Message<Value>>) {
+        let seen = Seen::record(received.record(), received.value().map(Message::id));
+        self.with(|ledger, _| ledger.given(&seen));
     }
 
-    /// Something happened to a consumer: told when it is of interest.
-    pub fn saw(&self, instance: &str, event: &ConsumerEvent) {
+    /// Something happened to a consumer: noted, and told when it is of interest.
+    pub fn saw(&self, group: &str, instance: &str, event: &ConsumerEvent) {
+        self.with(|ledger, at| ledger.saw(Instance::inside(group, instance), event, at));
+        if let ConsumerEvent::Handled { .. } = event {
+            self.handled.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
         let count = |partitions: &[TopicPartition]| {
             if !partitions.is_empty() {
                 self.rebalances.fetch_add(1, Ordering::Relaxed);
@@ -109,8 +134,9 @@ impl Witness {
     }
 
     fn with<T>(&self, write: impl FnOnce(&mut Ledger, Duration) -> T) -> T {
-        let at = self.begun.elapsed();
-        write(&mut self.ledger.lock().unwrap_or_else(PoisonError::into_inner), at)
+        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        // Under the lock, so that times go the way events go.
+        write(&mut ledger, self.begun.elapsed())
     }
 }
 

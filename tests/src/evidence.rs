@@ -1,0 +1,42 @@
+//! What is kept of a run whose judgement does not hold: files under `target/evidence`.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write as _};
+use std::panic::Location;
+use std::path::{Path, PathBuf};
+
+use kurier::{Judgement, Ledger};
+
+/// A scenario's name: the test's, which its thread has unless tests run one at a time; then the place
+/// that called.
+pub(crate) fn scenario(caller: &Location<'_>) -> String {
+    let thread = std::thread::current();
+    let test = thread.name().filter(|name| name.contains("::"));
+    let file = Path::new(caller.file()).file_stem().unwrap_or_default().to_string_lossy();
+    test.map_or_else(|| format!("{file}-{}", caller.line()), |test| test.replace("::", "-"))
+}
+
+/// Writes `events.ndjson`, `judgement.json` and `account.txt` into the scenario's folder, which it
+/// returns. An earlier run's are overwritten.
+pub(crate) fn keep(
+    scenario: &str,
+    ledger: &Ledger,
+    judgement: &Judgement,
+) -> anyhow::Result<PathBuf> {
+    let cluster = std::env::var("KURIER_TEST_CLUSTER").unwrap_or_else(|_| "embedded".to_owned());
+    let folder = target()?.join("evidence").join(format!("{scenario}-{cluster}"));
+    fs::create_dir_all(&folder)?;
+    let mut events = BufWriter::new(File::create(folder.join("events.ndjson"))?);
+    ledger.write_events(&mut events)?;
+    events.flush()?;
+    fs::write(folder.join("judgement.json"), serde_json::to_vec_pretty(judgement)?)?;
+    fs::write(folder.join("account.txt"), ledger.account(judgement))?;
+    Ok(folder)
+}
+
+/// Cargo's target folder, in which this test binary lies; cargo marks it.
+fn target() -> anyhow::Result<PathBuf> {
+    let mine = std::env::current_exe()?;
+    let marked = |folder: &&Path| folder.join("CACHEDIR.TAG").is_file();
+    Ok(mine.ancestors().find(marked).unwrap_or(Path::new("target")).to_owned())
+}
