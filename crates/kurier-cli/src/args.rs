@@ -161,7 +161,7 @@ pub enum ClusterCommand {
     /// Run an embedded cluster in memory until stopped
     Run {
         /// How many nodes, 1 to 9
-        #[arg(long, default_value_t = 3)]
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=9))]
         nodes: u16,
         /// The first node's port, the others follow it; 0 takes free ones
         #[arg(long, default_value_t = 9092)]
@@ -195,10 +195,10 @@ pub enum TopicCommand {
     Create {
         name: String,
         /// How many partitions
-        #[arg(long, default_value_t = 3)]
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
         partitions: u32,
         /// Replicas of each; by default as many as there are brokers, up to three
-        #[arg(long)]
+        #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
         replication: Option<u16>,
         /// A setting of the topic
         #[arg(long = "set", value_name = "KEY=VALUE", value_parser = property)]
@@ -241,17 +241,18 @@ pub struct ProduceArgs {
     pub topic: String,
     /// Files to read; standard input without, or as -
     pub files: Vec<PathBuf>,
-    /// What a line of input is
+    /// What a line of input is; an empty one is nothing
     #[arg(long, default_value = "lines")]
     pub input: Input,
-    /// With ndjson: the field whose value is the key
+    /// With ndjson, and only there: the field whose value is the key
     #[arg(long, value_name = "FIELD")]
     pub key: Option<String>,
-    /// With lines and raw: what comes before this on a line is the key
-    #[arg(long, value_name = "TEXT", conflicts_with = "key")]
+    /// What comes before this on a line is the key
+    #[arg(long, value_name = "TEXT", conflicts_with = "key",
+        value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub key_delimiter: Option<String>,
     /// Make this many sample messages instead of reading
-    #[arg(long, value_name = "N", conflicts_with = "files")]
+    #[arg(long, value_name = "N", conflicts_with_all = ["files", "key", "key_delimiter"])]
     pub sample: Option<u64>,
     /// At most this many messages a second
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -324,7 +325,7 @@ pub struct ConsumeArgs {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub commit_interval: Option<Duration>,
     /// Attempts at a message before its partition stops
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub retries: Option<u32>,
     /// What becomes of the run when a message can't be handled; its partition stops in any case
     #[arg(long, default_value = "stop")]

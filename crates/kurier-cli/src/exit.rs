@@ -43,7 +43,12 @@ pub const TABLE: &[(&str, &str)] = &[
 impl Exit {
     /// What the process returns.
     pub fn code(self) -> ExitCode {
-        ExitCode::from(match self {
+        ExitCode::from(self.number())
+    }
+
+    /// The same as a number.
+    pub fn number(self) -> u8 {
+        match self {
             Self::Done => 0,
             Self::Failed => 1,
             Self::Usage => 2,
@@ -53,7 +58,7 @@ impl Exit {
             Self::Unauthorized => 6,
             Self::Unhealthy => 10,
             Self::Signal(number) => 128 + number,
-        })
+        }
     }
 
     /// The code for an error, by what caused it.
@@ -63,12 +68,14 @@ impl Exit {
 }
 
 fn by_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
-    use kurier::{BuildError, ConfigProblems, ConsumeError};
-    use kurier_broker::control::ControlError;
+    use kurier::{BuildError, ConfigProblems, ConsumeError, ReadError};
+    use kurier_broker::{StartError, control::ControlError};
     let is_config = cause.is::<ConfigProblems>()
         || cause.is::<UsageError>()
         || matches!(cause.downcast_ref(), Some(BuildError::Config(_)))
-        || matches!(cause.downcast_ref(), Some(ConsumeError::Config(_)));
+        || matches!(cause.downcast_ref(), Some(ConsumeError::Config(_)))
+        || matches!(cause.downcast_ref(), Some(ReadError::Config(_)))
+        || matches!(cause.downcast_ref(), Some(StartError::Topic { .. }));
     if is_config {
         return Some(Exit::Usage);
     }

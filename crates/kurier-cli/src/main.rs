@@ -10,15 +10,16 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
+use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
-use args::{Cli, Command, Global, LogFormat, Output};
+use args::{Cli, Command, LogFormat, Output};
 use exit::Exit;
 use signals::Signals;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    log(&cli.global);
+    log(&cli);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -62,22 +63,33 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Produce(args) => commands::produce::run(args, &global, &signals).await,
         Command::Consume(command) => commands::consume::run(command, &global, &signals).await,
         Command::Completion { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "kurier", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "kurier", &mut script);
+            output::bytes(&script)?;
             Ok(Exit::Done)
         }
         Command::Version => {
             let (_, librdkafka) = rdkafka::util::get_rdkafka_version();
             let version = env!("CARGO_PKG_VERSION");
-            output::text(&format!("kurier {version} (librdkafka {librdkafka})\n"))?;
+            match global.output {
+                Output::Json => {
+                    output::json(&json!({ "version": version, "librdkafka": librdkafka }))?;
+                }
+                Output::Table => {
+                    output::text(&format!("kurier {version} (librdkafka {librdkafka})\n"))?;
+                }
+            }
             Ok(Exit::Done)
         }
     }
 }
 
-fn log(global: &Global) {
+fn log(cli: &Cli) {
+    let Cli { global, command } = cli;
     let level = match (global.quiet, global.verbose) {
         (true, _) => "error",
-        (false, 0) if matches!(std::env::args().nth(1).as_deref(), Some("demo")) => "error",
+        // Its story is told on standard output.
+        (false, 0) if matches!(command, Command::Demo(_)) => "error",
         (false, 0) => "info",
         (false, 1) => "debug",
         (false, _) => "trace",

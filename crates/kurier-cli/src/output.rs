@@ -17,7 +17,15 @@ pub fn json(value: &Value) -> io::Result<()> {
 /// # Errors
 /// When standard output cannot be written.
 pub fn text(text: &str) -> io::Result<()> {
-    io::stdout().lock().write_all(text.as_bytes())
+    bytes(text.as_bytes())
+}
+
+/// Bytes as they are.
+///
+/// # Errors
+/// When standard output cannot be written.
+pub fn bytes(bytes: &[u8]) -> io::Result<()> {
+    io::stdout().lock().write_all(bytes)
 }
 
 /// Rows under headings, each column as wide as its widest cell.
@@ -39,6 +47,17 @@ pub fn table(headings: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
         all += &line(row.iter().map(String::as_str).collect());
     }
     text(&all)
+}
+
+/// A result that nobody reads: what was done is done all the same.
+///
+/// # Errors
+/// When standard output cannot be written for another reason.
+pub fn unless_unread(written: io::Result<()>) -> io::Result<()> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
 }
 
 /// A figure that may not be known, as Kafka's own tools show it.

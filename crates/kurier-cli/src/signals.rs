@@ -1,7 +1,13 @@
 //! SIGINT and SIGTERM: the first drains, the second leaves at once.
+//!
+//! They are heard on a thread of their own: writing to a pipe that nobody reads may hold every thread
+//! that runs commands.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -19,19 +25,26 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Begins to listen.
+    /// Begins to listen, until the process ends.
     ///
     /// # Errors
     /// When the system does not let us.
-    pub fn listen() -> std::io::Result<Self> {
+    pub fn listen() -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let entered = runtime.enter();
         let (interrupt, terminate) =
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        drop(entered);
         let signals = Self {
             drain: CancellationToken::new(),
             leave: CancellationToken::new(),
             first: Arc::default(),
         };
-        tokio::spawn(signals.clone().watch(interrupt, terminate));
+        let heard = signals.clone();
+        thread::Builder::new().name("kurier-signals".to_owned()).spawn(move || {
+            runtime.block_on(heard.watch(interrupt, terminate));
+            leave_at_once();
+        })?;
         Ok(signals)
     }
 
@@ -54,5 +67,25 @@ impl Signals {
             let _ = self.first.compare_exchange(0, number, Ordering::Relaxed, Ordering::Relaxed);
             token.cancel();
         }
+        tokio::time::sleep(LEAVE_WAIT).await;
     }
+}
+
+/// What a command gets after the second signal to say what it leaves.
+const LEAVE_WAIT: Duration = Duration::from_secs(5);
+
+#[expect(clippy::exit, reason = "there is no other way past a thread that is held by a write")]
+/// Ends the process: the command did not come back, most likely from a write that nobody reads.
+fn leave_at_once() {
+    // Standard error may be as full as standard output.
+    let said = thread::spawn(|| {
+        tracing::error!(
+            "incomplete: left at once; what is not acknowledged or committed is not known"
+        );
+    });
+    let patience = std::time::Instant::now() + Duration::from_secs(1);
+    while !said.is_finished() && std::time::Instant::now() < patience {
+        thread::sleep(Duration::from_millis(20));
+    }
+    std::process::exit(i32::from(Exit::Incomplete.number()));
 }

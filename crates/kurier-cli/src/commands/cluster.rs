@@ -23,6 +23,10 @@ pub async fn run(
 ) -> anyhow::Result<Exit> {
     match command {
         ClusterCommand::Run { nodes, port, topics, memory } => {
+            if port != 0 && port.checked_add(nodes - 1).is_none() {
+                let reason = format!("--port {port}: {nodes} nodes need ports up to 65535 at most");
+                return Err(UsageError(reason).into());
+            }
             let builder = EmbeddedCluster::builder().nodes(nodes).port(port);
             let mut builder = builder.bytes_max(memory.saturating_mul(1 << 20));
             for topic in &topics {
@@ -132,7 +136,7 @@ async fn foreign(global: &Global) -> anyhow::Result<()> {
 async fn health(global: &Global) -> anyhow::Result<Exit> {
     let admin = super::admin(global)?;
     let health = Health::of(&admin.list_topics().await?);
-    health.print(global.output)?;
+    output::unless_unread(health.print(global.output))?;
     admin.close().await;
     Ok(health.exit())
 }
@@ -186,7 +190,7 @@ impl Health {
         }
     }
 
-    fn print(&self, form: Output) -> anyhow::Result<()> {
+    fn print(&self, form: Output) -> std::io::Result<()> {
         let Self { problems, topics, partitions } = self;
         if form == Output::Json {
             output::json(&json!({ "healthy": problems.is_empty(), "problems": problems }))?;

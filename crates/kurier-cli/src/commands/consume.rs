@@ -2,14 +2,14 @@
 
 use std::cell::RefCell;
 use std::io::{self, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use kurier::{
     Batch, BatchMessageConsumer, Batches, Closed, ConsumeReport, ConsumerBuilder, ConsumerEvent,
     Context, Decoder, Failure, JsonDecoder, MessageDecoder, RawDecoder, Received, RetryPolicy,
-    Single, SingleMessageConsumer, TextDecoder,
+    Single, SingleMessageConsumer, StoppedPartition, TextDecoder,
 };
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
@@ -34,15 +34,28 @@ pub async fn run(
     };
     reach(global).await?;
     let out = Arc::new(Out::new(signals.drain.clone()));
-    let report = match decode {
-        Decode::Message => {
-            with(command, global, &out, MessageDecoder::<Box<RawValue>>::default()).await
+    let consuming = async {
+        match decode {
+            Decode::Message => {
+                with(command, global, &out, MessageDecoder::<Box<RawValue>>::default()).await
+            }
+            Decode::Json => {
+                with(command, global, &out, JsonDecoder::<Box<RawValue>>::default()).await
+            }
+            Decode::Text => with(command, global, &out, TextDecoder).await,
+            Decode::Raw => with(command, global, &out, RawDecoder).await,
         }
-        Decode::Json => with(command, global, &out, JsonDecoder::<Box<RawValue>>::default()).await,
-        Decode::Text => with(command, global, &out, TextDecoder).await,
-        Decode::Raw => with(command, global, &out, RawDecoder).await,
-    }?;
-    Ok(exit(&report, &out, signals))
+    };
+    tokio::select! {
+        report = consuming => Ok(exit(&report?, &out, signals)),
+        () = signals.leave.cancelled() => {
+            let printed = out.printed.load(Ordering::Relaxed);
+            tracing::error!(
+                printed, "incomplete: left at once; what was printed since the last commit comes again"
+            );
+            Ok(Exit::Incomplete)
+        }
+    }
 }
 
 async fn with<D>(
@@ -126,13 +139,16 @@ fn log(event: &ConsumerEvent) {
 
 /// Standard output, and what to do when nobody reads it.
 struct Out {
-    closed: AtomicBool,
+    /// Messages printed.
+    printed: AtomicU64,
+    /// Why nothing more can be written.
+    broken: OnceLock<io::Error>,
     stop: CancellationToken,
 }
 
 impl Out {
     fn new(stop: CancellationToken) -> Self {
-        Self { closed: AtomicBool::new(false), stop }
+        Self { printed: AtomicU64::new(0), broken: OnceLock::new(), stop }
     }
 
     /// Writes a line for each, all or an error: only what was written counts as handled. Partitions make
@@ -145,33 +161,51 @@ impl Out {
             /// Kept for its memory.
             static LINES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
         }
+        let mut count = 0;
         let written = LINES.with_borrow_mut(|lines| {
             // Whatever an earlier print left.
             lines.clear();
             for item in items {
                 line::write(lines, item)?;
+                count += 1;
             }
             let mut out = io::stdout().lock();
             Ok::<_, Failure>(out.write_all(lines).and_then(|()| out.flush()))
         })?;
-        written.map_err(|error| {
-            self.closed.store(true, Ordering::Relaxed);
+        if let Err(error) = written {
+            let failure = Failure::retry(error.to_string());
+            // The first one says it.
+            let _ = self.broken.set(error);
             self.stop.cancel();
-            Failure::retry(error)
-        })
+            return Err(failure);
+        }
+        self.printed.fetch_add(count, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// True when the message could not be handled because it could not be printed.
+    fn refused(&self, stopped: &StoppedPartition) -> bool {
+        self.broken.get().is_some_and(|error| error.to_string() == stopped.reason)
     }
 }
 
 fn exit(report: &ConsumeReport, out: &Out, signals: &Signals) -> Exit {
     tracing::info!(handled = report.handled, ended = ?report.ended, "done");
+    let broken = out.broken.get();
+    // Whoever read has had enough; the rest is not committed.
+    let has_enough = broken.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
     let left = report.outstanding;
-    if !report.stopped.is_empty() {
+    if let Some(error) = broken
+        && !has_enough
+    {
+        tracing::error!("standard output: {error}; what was not printed is not committed");
         Exit::Failed
-    } else if report.closed != Closed::Clean || !report.uncommitted.is_empty() {
+    } else if report.stopped.iter().any(|stopped| !out.refused(stopped)) {
+        Exit::Failed
+    } else if report.closed != Closed::Clean || !report.uncommitted.is_empty() || 0 < left {
         tracing::error!(outstanding = left, closed = ?report.closed, uncommitted = ?report.uncommitted, "incomplete: these are delivered again");
         Exit::Incomplete
-    } else if out.closed.load(Ordering::Relaxed) {
-        // Whoever read has had enough; the rest is not committed.
+    } else if has_enough {
         Exit::Done
     } else {
         signals.exit()

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use kurier::{
@@ -18,8 +18,8 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::reach;
-use crate::args::{Delivery, Global, Input, ProduceArgs, ReportKind};
-use crate::exit::Exit;
+use crate::args::{Delivery, Global, Input, Output, ProduceArgs, ReportKind};
+use crate::exit::{Exit, UsageError};
 use crate::output;
 use crate::signals::Signals;
 
@@ -28,6 +28,7 @@ use crate::signals::Signals;
 /// # Errors
 /// When the configuration is not right, or the producer can't go on.
 pub async fn run(args: ProduceArgs, global: &Global, signals: &Signals) -> anyhow::Result<Exit> {
+    check(&args)?;
     reach(global).await?;
     let begun = Instant::now();
     let tally = Arc::new(Tally::default());
@@ -57,22 +58,32 @@ pub async fn run(args: ProduceArgs, global: &Global, signals: &Signals) -> anyho
         () = no_more_patience(signals) => Ok(()),
     };
     let report = tokio::select! {
-        report = producer.close(global.timeout.unwrap_or(FOR_EVER)) => report,
-        () = no_more_patience(signals) => producer.close(Duration::ZERO).await,
+        report = producer.close(global.timeout.unwrap_or(FOR_EVER)) => Some(report),
+        // The producer's thread may be held by a report that nobody reads.
+        () = no_more_patience(signals) => {
+            tokio::time::timeout(LAST_WAIT, producer.close(Duration::ZERO)).await.ok()
+        }
     };
     sent?;
     // Only a signal leaves lines behind.
     let left = next_line.or_else(|| first_of(lines.try_recv().ok()?.ok()?));
     let delivered = tally.delivered.load(Ordering::Relaxed);
     let (failed, bad) = (tally.failed.load(Ordering::Relaxed), tally.bad.load(Ordering::Relaxed));
-    let unsent = report.unsent.len() as u64;
+    let reported = delivered + failed;
+    let unsent = report.map_or_else(
+        || tally.accepted.load(Ordering::Relaxed).saturating_sub(reported),
+        |report| report.unsent.len() as u64,
+    );
     if args.report == ReportKind::Summary {
-        let seconds = begun.elapsed().as_secs_f64();
-        output::text(&format!(
-            "{delivered} messages delivered to {} in {seconds:.1} s; {} failed, {bad} bad lines, {unsent} unsent\n",
-            args.topic,
-            failed.saturating_sub(unsent),
-        ))?;
+        let summary = Summary {
+            topic: &args.topic,
+            seconds: begun.elapsed().as_secs_f64(),
+            delivered,
+            failed: failed.saturating_sub(unsent),
+            bad,
+            unsent,
+        };
+        output::unless_unread(summary.print(global.output))?;
     }
     if let Some((file, line)) = &left {
         tracing::error!("incomplete: stopped before {file}:{line}; nothing from there on was sent");
@@ -83,7 +94,46 @@ pub async fn run(args: ProduceArgs, global: &Global, signals: &Signals) -> anyho
     if unsent > 0 || left.is_some() {
         return Ok(Exit::Incomplete);
     }
-    Ok(if failed + bad > 0 { Exit::Failed } else { signals.exit() })
+    let unprinted = tally.unprinted.load(Ordering::Relaxed);
+    Ok(if failed + bad > 0 || unprinted { Exit::Failed } else { signals.exit() })
+}
+
+fn check(args: &ProduceArgs) -> Result<(), UsageError> {
+    if args.key.is_some() && args.input != Input::Ndjson {
+        let reason =
+            "--key names a field of JSON: it needs --input ndjson (or use --key-delimiter)";
+        return Err(UsageError(reason.to_owned()));
+    }
+    if args.sample.is_some() && args.input == Input::Ndjson {
+        return Err(UsageError(
+            "--sample makes text: it does not go with --input ndjson".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+struct Summary<'a> {
+    topic: &'a str,
+    seconds: f64,
+    delivered: u64,
+    failed: u64,
+    bad: u64,
+    unsent: u64,
+}
+
+impl Summary<'_> {
+    fn print(&self, form: Output) -> io::Result<()> {
+        let Self { topic, seconds, delivered, failed, bad, unsent } = self;
+        match form {
+            Output::Json => output::json(&json!({
+                "event": "summary", "topic": topic, "seconds": seconds, "delivered": delivered,
+                "failed": failed, "bad_lines": bad, "unsent": unsent,
+            })),
+            Output::Table => output::text(&format!(
+                "{delivered} messages delivered to {topic} in {seconds:.1} s; {failed} failed, {bad} bad lines, {unsent} unsent\n"
+            )),
+        }
+    }
 }
 
 /// Longer than any process lives; a year.
@@ -91,6 +141,8 @@ const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// How long a producer that was told to end waits for its acknowledgements. Supervisors follow a SIGTERM
 /// with a SIGKILL, which could say nothing of what is left.
 const SHUTDOWN: Duration = Duration::from_secs(30);
+/// How long a producer whose time is up may take to say what it could not send.
+const LAST_WAIT: Duration = Duration::from_secs(3);
 /// Chunks of lines read ahead.
 const AHEAD: usize = 8;
 /// Lines in a chunk.
@@ -102,9 +154,12 @@ const LINE_BYTES_MAX: u64 = 4 << 20;
 
 #[derive(Debug, Default)]
 struct Tally {
+    accepted: AtomicU64,
     delivered: AtomicU64,
     failed: AtomicU64,
     bad: AtomicU64,
+    /// A report could not be printed though someone reads.
+    unprinted: AtomicBool,
 }
 
 impl Tally {
@@ -126,9 +181,12 @@ async fn producer(
         if let Err(error) = &report.outcome {
             tracing::error!(ticket = report.ticket.0, "{error}");
         }
-        // Nobody reads: the summary and the exit code are still right.
-        if each && let Err(error) = output::json(&reported(report)) {
-            tracing::debug!(%error, "a report was not printed");
+        // When nobody reads, the exit code is still right.
+        if each
+            && let Err(error) = output::unless_unread(output::json(&reported(report)))
+            && !tally.unprinted.swap(true, Ordering::Relaxed)
+        {
+            tracing::error!("standard output: {error}; reports are missing");
         }
     };
     let producer = MessageProducer::builder(global.bootstrap())
@@ -200,7 +258,10 @@ async fn send(
     };
     match sent {
         // Its outcome goes to the tally.
-        Ok(delivery) => drop(delivery),
+        Ok(delivery) => {
+            tally.accepted.fetch_add(1, Ordering::Relaxed);
+            drop(delivery);
+        }
         Err(error @ (SendError::Message(_) | SendError::TooLarge { .. })) => {
             tally.bad(line, &error.to_string());
         }
@@ -312,12 +373,12 @@ async fn next(
 /// Lines of the files, of standard input, or samples, read ahead on a thread of their own.
 fn source(args: &ProduceArgs) -> mpsc::Receiver<io::Result<Vec<Line>>> {
     let (out, lines) = mpsc::channel(AHEAD);
-    let (files, sample) = (args.files.clone(), args.sample);
+    let (files, sample, input) = (args.files.clone(), args.sample, args.input);
     // Ends with the input, or when nobody takes its lines; a read of a terminal ends with the process.
     tokio::task::spawn_blocking(move || match sample {
         Some(count) => samples(count, &out),
-        None if files.is_empty() => read_file(Path::new("-"), &out),
-        None => files.iter().for_each(|file: &PathBuf| read_file(file, &out)),
+        None if files.is_empty() => read_file(Path::new("-"), input, &out),
+        None => files.iter().for_each(|file: &PathBuf| read_file(file, input, &out)),
     });
     lines
 }
@@ -339,14 +400,14 @@ fn samples(count: u64, out: &Out) {
     }
 }
 
-fn read_file(path: &Path, out: &Out) {
+fn read_file(path: &Path, input: Input, out: &Out) {
     let name: Arc<str> = path.display().to_string().into();
     let failed = |error: io::Error| io::Error::new(error.kind(), format!("{name}: {error}"));
     let read = || -> io::Result<()> {
         if path == Path::new("-") {
-            return read_lines(io::stdin(), &name, out);
+            return read_lines(io::stdin(), input, &name, out);
         }
-        read_lines(File::open(path)?, &name, out)
+        read_lines(File::open(path)?, input, &name, out)
     };
     if let Err(error) = read() {
         // Nobody takes it only when the command is ending.
@@ -356,12 +417,12 @@ fn read_file(path: &Path, out: &Out) {
 
 /// Hands lines on in chunks: whatever whole lines one read gave, so that a slow writer's line goes out
 /// at once. Empty lines are no messages.
-fn read_lines(from: impl Read, name: &Arc<str>, out: &Out) -> io::Result<()> {
+fn read_lines(from: impl Read, input: Input, name: &Arc<str>, out: &Out) -> io::Result<()> {
     let mut from = BufReader::with_capacity(READ_BYTES, from);
     let mut chunk = Vec::new();
     let mut ended = Ok(());
     for number in 1.. {
-        match read_line(&mut from) {
+        match read_line(&mut from, input) {
             Ok(None) => break,
             Ok(Some((bytes, _))) if bytes.is_empty() => {}
             Ok(Some((bytes, cut))) => {
@@ -387,15 +448,16 @@ fn read_lines(from: impl Read, name: &Arc<str>, out: &Out) -> io::Result<()> {
     ended
 }
 
-/// One line without its end, and whether it was cut short; `None` after the last.
-fn read_line(from: &mut impl BufRead) -> io::Result<Option<(Vec<u8>, bool)>> {
+/// One line without its end, and whether it was cut short; `None` after the last. Of raw bytes only the
+/// line feed is an end.
+fn read_line(from: &mut impl BufRead, input: Input) -> io::Result<Option<(Vec<u8>, bool)>> {
     let mut bytes = Vec::new();
     if from.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut bytes)? == 0 {
         return Ok(None);
     }
     if bytes.last() == Some(&b'\n') {
         bytes.pop();
-        bytes.pop_if(|last| *last == b'\r');
+        bytes.pop_if(|last| *last == b'\r' && input != Input::Raw);
     } else if bytes.len() as u64 == LINE_BYTES_MAX {
         from.skip_until(b'\n')?;
         return Ok(Some((bytes, true)));

@@ -1,11 +1,14 @@
 //! `kurier topic tail`: prints what comes, and commits nothing.
 
 use std::io::{self, Write as _};
+use std::time::Duration;
 
 use kurier::{
     Decoder, JsonDecoder, MessageDecoder, RawDecoder, Received, Record, TextDecoder, TopicReader,
 };
 use serde_json::value::RawValue;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 
 use super::line::{self, Show};
 use crate::args::Decode;
@@ -16,16 +19,36 @@ use crate::signals::Signals;
 ///
 /// # Errors
 /// When the topic can't be read any more, or nobody reads what is printed.
-pub async fn run(
+pub async fn run(reader: TopicReader, decode: Decode, signals: &Signals) -> anyhow::Result<Exit> {
+    let (runtime, drain) = (Handle::current(), signals.drain.clone());
+    // A write waits for whoever reads; that must not keep the command from ending.
+    let printing = print_all(reader, decode, drain);
+    let printing = tokio::task::spawn_blocking(move || runtime.block_on(printing));
+    let stuck = async {
+        signals.drain.cancelled().await;
+        tokio::time::sleep(LAST_WRITE).await;
+    };
+    let unreadable = tokio::select! {
+        printed = printing => printed??,
+        () = stuck => 0,
+    };
+    Ok(if 0 < unreadable { Exit::Failed } else { signals.exit() })
+}
+
+/// What a write that is under way gets after a signal.
+const LAST_WRITE: Duration = Duration::from_secs(2);
+
+/// How many could not be read.
+async fn print_all(
     mut reader: TopicReader,
     decode: Decode,
-    signals: &Signals,
-) -> anyhow::Result<Exit> {
+    drain: CancellationToken,
+) -> anyhow::Result<u64> {
     let mut tail = Tail { out: io::stdout(), line: Vec::new(), unreadable: 0 };
     loop {
         let record = tokio::select! {
             biased;
-            () = signals.drain.cancelled() => break,
+            () = drain.cancelled() => break,
             record = reader.next() => record,
         };
         let Some(record) = record else { break };
@@ -38,7 +61,7 @@ pub async fn run(
         }
     }
     reader.close().await;
-    Ok(if 0 < tail.unreadable { Exit::Failed } else { signals.exit() })
+    Ok(tail.unreadable)
 }
 
 struct Tail {

@@ -1,0 +1,147 @@
+//! What is printed, and an exit code that is true whatever becomes of it.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod cluster;
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Output, Stdio};
+
+use cluster::{Cluster, said};
+use serde_json::{Value, json};
+
+/// Runs a command whose standard output is a pipe that nobody reads any more.
+fn unread(cluster: &Cluster, args: &[&str], input: &str) -> Output {
+    let mut process = cluster.command(args).stdin(Stdio::piped()).spawn().unwrap();
+    drop(process.stdout.take());
+    process.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    process.wait_with_output().unwrap()
+}
+
+#[test]
+fn a_full_disk_is_an_error_and_commits_nothing_that_was_not_printed() {
+    let cluster = Cluster::run(&["t:3"]);
+    cluster.objects(&["produce", "t", "--sample", "50", "--report", "none"]);
+    for kind in ["single", "batch"] {
+        let mut command = cluster.command(&["consume", kind, "t", "--exit-at-end"]);
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let ended = command.stdout(full).output().unwrap();
+        assert_eq!(ended.status.code(), Some(1), "{kind}: {}", said(&ended));
+        assert!(said(&ended).contains("No space left"), "{kind}: {}", said(&ended));
+        assert_eq!(cluster.objects(&["consume", kind, "t", "--exit-at-end"]).len(), 50);
+    }
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let args = ["produce", "t", "--sample", "5", "--report", "each"];
+    let ended = cluster.command(&args).stdout(full).output().unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{}", said(&ended));
+    assert!(said(&ended).contains("No space left"), "{}", said(&ended));
+}
+
+/// What could not be printed is no message that can't be handled.
+#[test]
+fn a_reader_that_has_enough_is_no_failure_even_with_one_attempt() {
+    let cluster = Cluster::run(&["t:1"]);
+    cluster.objects(&["produce", "t", "--sample", "5000", "--report", "none"]);
+    let args = ["consume", "single", "t", "--retries", "1"];
+    let mut process = cluster.command(&args).spawn().unwrap();
+    let mut out = BufReader::new(process.stdout.take().unwrap());
+    out.read_line(&mut String::new()).unwrap();
+    drop(out);
+    let ended = process.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(0), "{}", said(&ended));
+}
+
+#[test]
+fn a_closed_pipe_hides_no_failure() {
+    let cluster = Cluster::run(&["t:3"]);
+    let produced =
+        unread(&cluster, &["produce", "t", "--input", "ndjson"], "{\"a\": 1}\nno json\n");
+    assert_eq!(produced.status.code(), Some(1), "{}", said(&produced));
+    let each = ["produce", "t", "--report", "each"];
+    assert_eq!(unread(&cluster, &each, "a\nb\n").status.code(), Some(0), "all was delivered");
+    cluster.kurier(&["cluster", "kill", "2"], "");
+    assert_eq!(unread(&cluster, &["cluster", "health"], "").status.code(), Some(10));
+    let completion = unread(&cluster, &["completion", "bash"], "");
+    assert_eq!((completion.status.code(), said(&completion)), (Some(0), String::new()));
+}
+
+#[test]
+fn results_are_json_where_json_is_asked_for() {
+    let cluster = Cluster::run(&["t:1"]);
+    let produced =
+        cluster.kurier(&["-o", "json", "produce", "t", "--input", "ndjson"], "1\nx\n2\n");
+    let summary: Value = serde_json::from_slice(&produced.stdout).unwrap();
+    assert!(summary["seconds"].as_f64().is_some(), "{summary}");
+    let figures = json!({
+        "event": "summary", "topic": "t", "delivered": 2, "failed": 0, "bad_lines": 1, "unsent": 0,
+        "seconds": summary["seconds"],
+    });
+    assert_eq!(summary, figures);
+    let version = &cluster.objects(&["-o", "json", "version"])[0];
+    assert_eq!(version["version"], env!("CARGO_PKG_VERSION"));
+    assert!(version["librdkafka"].is_string(), "{version}");
+}
+
+/// Numbers no machine word holds, the order of fields, digits: JSON goes through as it was written.
+#[test]
+fn json_content_comes_out_as_it_went_in() {
+    let cluster = Cluster::run(&["t:1"]);
+    let content = r#"{"z":123456789012345678901234567890,"a":1.10,"z2":[-0.0,1E40]}"#;
+    let args = ["produce", "t", "--input", "ndjson", "--key", "a", "--report", "none"];
+    let produced = cluster.kurier(&args, &format!("{content}\n"));
+    assert_eq!(produced.status.code(), Some(0), "{}", said(&produced));
+    for args in [&["consume", "single"][..], &["consume", "batch"], &["topic", "tail"]] {
+        let from = ["t", "--exit-at-end", "--from", "earliest"];
+        let shown = cluster.kurier(&[args, &from].concat(), "");
+        let text = String::from_utf8(shown.stdout).unwrap();
+        assert!(text.contains(content), "{args:?}: {text}");
+        assert!(text.contains(r#""key":"1.10""#), "{args:?}: {text}");
+    }
+    let args = ["consume", "single", "t", "--exit-at-end", "--decode", "json", "--group", "json"];
+    let text = String::from_utf8(cluster.kurier(&args, "").stdout).unwrap();
+    assert!(text.contains(content), "{text}");
+}
+
+#[test]
+fn flags_that_have_no_meaning_together_are_refused() {
+    let kurier = |args: &[&str]| {
+        // One that is not refused waits for a cluster for ever.
+        let mut command = Command::new("timeout");
+        command.args(["20", env!("CARGO_BIN_EXE_kurier"), "-b", "127.0.0.1:1"]);
+        command.args(args).stdin(Stdio::null());
+        command.output().unwrap()
+    };
+    let refused: [(&[&str], &str); 12] = [
+        (&["produce", "t", "--key", "id"], "--key"),
+        (&["produce", "t", "--key", "id", "--input", "raw"], "--key"),
+        (&["produce", "t", "--key-delimiter", ""], "--key-delimiter"),
+        (&["produce", "t", "--sample", "3", "--input", "ndjson"], "--sample"),
+        (&["produce", "t", "--sample", "3", "--key-delimiter", ":"], "--sample"),
+        (&["topic", "create", "t", "--partitions", "0"], "--partitions"),
+        (&["topic", "create", "t", "--replication", "0"], "--replication"),
+        (&["consume", "single", "t", "--retries", "0"], "--retries"),
+        (&["consume", "single", "t", "t"], "named twice"),
+        (&["cluster", "run", "--nodes", "0"], "--nodes"),
+        (&["cluster", "run", "--port", "65535"], "--port"),
+        (&["cluster", "run", "--port", "0", "--topic", "a/b"], "a/b"),
+    ];
+    for (args, named) in refused {
+        let ended = kurier(args);
+        assert_eq!(ended.status.code(), Some(2), "{args:?}: {}", said(&ended));
+        assert!(said(&ended).contains(named), "{args:?}: {}", said(&ended));
+    }
+    let twice = said(&kurier(&["consume", "batch", "t", "--batch-size", "0"]));
+    assert_eq!(twice.matches("must be from 1").count(), 1, "{twice}");
+}
+
+/// A carriage return is part of bytes that are sent as they are.
+#[test]
+fn raw_lines_are_sent_as_they_are() {
+    let cluster = Cluster::run(&["t:1"]);
+    let produced = cluster.kurier(&["produce", "t", "--input", "raw"], "a\r\nb\n\r\n");
+    assert_eq!(produced.status.code(), Some(0), "{}", said(&produced));
+    let tail = ["topic", "tail", "t", "--from", "earliest", "--exit-at-end", "--decode", "raw"];
+    let values: Vec<Value> =
+        cluster.objects(&tail).into_iter().map(|line| line["value"].clone()).collect();
+    assert_eq!(values, ["a\r", "b", "\r"]);
+}
