@@ -49,7 +49,7 @@ pub struct TopicReader {
 #[non_exhaustive]
 pub enum ReadError {
     /// The configuration is wrong.
-    #[error("configuration: {0}")]
+    #[error(transparent)]
     Config(#[from] ConfigProblems),
     /// The system gave no thread.
     #[error("start the reader's thread")]

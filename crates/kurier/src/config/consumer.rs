@@ -155,7 +155,10 @@ impl ConsumerConfig {
         if self.topics.is_empty() {
             problems.push(ConfigProblem::new("topics", "", "at least one topic is needed"));
         }
-        for topic in &self.topics {
+        for (index, topic) in self.topics.iter().enumerate() {
+            if self.topics[..index].contains(topic) {
+                problems.push(ConfigProblem::new("topics", topic, "named twice"));
+            }
             if let Err(reason) = properties::check_topic_name(topic) {
                 problems.push(ConfigProblem::new("topics", topic, reason));
             }

@@ -84,7 +84,7 @@ pub struct StoppedPartition {
 #[non_exhaustive]
 pub enum ConsumeError {
     /// The configuration is wrong.
-    #[error("configuration: {0}")]
+    #[error(transparent)]
     Config(#[from] ConfigProblems),
     /// The thread that owns the client could not be started.
     #[error("start the consumer's thread")]
