@@ -1,6 +1,7 @@
 //! What a consumer tells while it runs.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use crate::{Offset, TopicPartition};
 
 /// Something happened in a running consumer. Told to the function given to
 /// [`on_event`](super::ConsumerBuilder::on_event), from the thread or task it happened on: the function
-/// must not block.
+/// must not block. Should it panic, that is logged, and the consumer goes on.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum ConsumerEvent {
@@ -120,8 +121,11 @@ impl Listener {
 
     /// Tells the event, which is only made if someone listens.
     pub(crate) fn tell(&self, event: impl FnOnce() -> ConsumerEvent) {
-        if let Some(listener) = &self.0 {
-            listener(&event());
+        let Some(listener) = &self.0 else { return };
+        let event = event();
+        // It may run on the thread that owns the client, which must outlive it.
+        if catch_unwind(AssertUnwindSafe(|| listener(&event))).is_err() {
+            tracing::error!(?event, "the function that is told of events panicked");
         }
     }
 }

@@ -120,7 +120,11 @@ struct Range {
     last: Offset,
     messages: usize,
     bytes: usize,
+    since: Instant,
 }
+
+/// Longest time that handled messages wait to be told together, while the handler is at the next ones.
+const UNTOLD_MAX: Duration = Duration::from_millis(50);
 
 impl Lane {
     pub(super) fn new(
@@ -188,14 +192,20 @@ impl Lane {
                 range.bytes += bytes;
             }
             None => {
-                self.settled = Some(Range { first: offset, last: offset, messages: 1, bytes });
+                let since = Instant::now();
+                let (first, last, messages) = (offset, offset, 1);
+                self.settled = Some(Range { first, last, messages, bytes, since });
             }
+        }
+        // A handler that never waits for anything would else keep them until its records are used up.
+        if self.settled.as_ref().is_some_and(|range| UNTOLD_MAX <= range.since.elapsed()) {
+            self.flush(false);
         }
     }
 
     /// Tells the poll thread what was handled. `ring` when it should fetch more at once.
     pub(super) fn flush(&mut self, ring: bool) {
-        if let Some(Range { first, last, messages, bytes }) = self.settled.take() {
+        if let Some(Range { first, last, messages, bytes, .. }) = self.settled.take() {
             let (partition, epoch) = (self.partition.clone(), self.epoch);
             let completion = Completion { partition, epoch, first, last };
             self.common.mailbox.post(Letter::Settled { completion, messages, bytes }, ring);

@@ -114,3 +114,19 @@ async fn a_wrong_configuration_is_refused_with_every_problem() {
     let Err(ConsumeError::Config(problems)) = run.await else { panic!("accepted") };
     assert_eq!(problems.problems().len(), 3, "{problems}");
 }
+
+/// Whoever is told of events may be wrong; messages flow all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listener_that_panics_stops_nothing() {
+    let cluster = mock(2);
+    let bootstrap = cluster.bootstrap_servers();
+    produce(&bootstrap, numbered(2, 100));
+    let handler = |_: Message, _: Context| async { Ok::<(), Failure>(()) };
+    let run = single(&bootstrap)
+        .exit_at_end(true)
+        .on_event(|event| panic!("told of {event:?}"))
+        .run(handler, CancellationToken::new());
+    let report = within(60, "the end", run).await.unwrap();
+    assert_eq!((report.handled, report.stopped.len()), (100, 0));
+    assert_eq!(report.closed, Closed::Clean);
+}

@@ -369,3 +369,34 @@ async fn thirty_closes_in_the_midst_of_rebalances_hang_not_once() {
 async fn five_hundred_closes_in_the_midst_of_rebalances_hang_not_once() {
     closes(500).await;
 }
+
+/// A handler that keeps its thread never waits for anything; what it has done is committed all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_blocking_handler_has_done_is_committed_at_the_usual_interval() {
+    let cluster = mock(1);
+    let bootstrap = cluster.bootstrap_servers();
+    produce(&bootstrap, numbered(1, 500));
+    let positions = Arc::new(Mutex::new(vec![0]));
+    let told = Arc::clone(&positions);
+    let run = quick(&bootstrap, "1")
+        .exit_at_end(true)
+        .on_event(move |event| {
+            if let ConsumerEvent::Committed { offset, .. } = event {
+                told.lock().unwrap().push(offset.0);
+            }
+        })
+        .run(
+            |_: Message, _: Context| {
+                std::thread::sleep(Duration::from_millis(10));
+                std::future::ready(Ok::<(), Failure>(()))
+            },
+            CancellationToken::new(),
+        );
+    let report = within(60, "the end", run).await.unwrap();
+    assert_eq!(report.handled, 500);
+    // Commits are 100 ms apart, messages 10 ms: about ten at once. Told only when all that were read
+    // together are handled, it would be 128.
+    let positions = positions.lock().unwrap();
+    let most = positions.windows(2).map(|pair| pair[1] - pair[0]).max();
+    assert!(most < Some(100), "{positions:?}");
+}
