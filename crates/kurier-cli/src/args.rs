@@ -170,7 +170,8 @@ pub enum ClusterCommand {
         #[arg(long = "topic", value_name = "NAME[:PARTITIONS]")]
         topics: Vec<String>,
         /// Megabytes that each partition keeps; then its oldest messages go
-        #[arg(long, value_name = "MB", default_value_t = 256)]
+        #[arg(long, value_name = "MB", default_value_t = 256,
+            value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
         memory: usize,
     },
     /// Kill a node: its sockets die at once

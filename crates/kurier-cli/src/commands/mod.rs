@@ -6,6 +6,7 @@ pub mod demo;
 pub mod group;
 mod line;
 pub mod produce;
+mod readable;
 mod tail;
 pub mod topic;
 

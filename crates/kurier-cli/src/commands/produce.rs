@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::reach;
+use super::readable::Readable;
 use crate::args::{Delivery, Global, Input, Output, ProduceArgs, ReportKind};
 use crate::exit::{Exit, UsageError};
 use crate::output;
@@ -304,8 +305,9 @@ fn outgoing(args: &ProduceArgs, line: &Line) -> Result<Outgoing, String> {
         }
         Input::Ndjson => {
             // As it was written: numbers that no float holds, and fields in their order.
-            let json: Box<RawValue> =
-                serde_json::from_slice(value).map_err(|error| format!("not JSON: {error}"))?;
+            let not_json = |error| format!("not JSON: {error}");
+            serde_json::from_slice::<Readable>(value).map_err(not_json)?;
+            let json: Box<RawValue> = serde_json::from_slice(value).map_err(not_json)?;
             let fields = fields(&json);
             let key = args.key.as_deref().map(|field| key_of(&fields, field)).transpose()?.or(key);
             let whole =
