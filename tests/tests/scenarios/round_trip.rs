@@ -129,3 +129,48 @@ async fn other_peoples_records_come_as_they_are() {
         assert_eq!(&record.headers, found.headers());
     }
 }
+
+/// Kafka refuses a batch in which one record's time lies more than an hour ahead, with all its neighbours:
+/// a message's own time must not get there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_of_any_time_is_delivered_and_harms_no_neighbour() {
+    let cluster = cluster().await.unwrap();
+    create_topic(&*cluster, TOPIC, 1).await.unwrap();
+    // Long enough that all of them go out in one batch.
+    let producer = MessageProducer::builder(cluster.bootstrap()).linger(Duration::from_millis(300));
+    let producer = producer.build().await.unwrap();
+    let mut sent = Vec::new();
+    for time in [
+        "2020-02-29T12:00:00Z",
+        "9999-12-30T00:00:00Z",
+        "1970-01-01T00:00:00Z",
+        "1950-06-01T00:00:00Z",
+        "1969-12-31T23:59:59.999Z",
+        "2026-01-01T00:00:00.000001Z",
+    ] {
+        let message = Message::new(json!(time)).unwrap().with_timestamp(time.parse().unwrap());
+        sent.push(message.unwrap());
+    }
+    let mut deliveries = Vec::new();
+    for message in &sent {
+        deliveries.push(producer.send(TOPIC, message).await.unwrap());
+    }
+    for delivery in deliveries {
+        within("delivery", delivery).await.unwrap();
+    }
+    let found: Arc<Mutex<Vec<Received<Message<Value>>>>> = Arc::default();
+    let finding = Arc::clone(&found);
+    let handler = move |received: Arc<Received<Message<Value>>>, _: Context| {
+        finding.lock().unwrap().push(Received::clone(&received));
+        std::future::ready(Ok::<(), Failure>(()))
+    };
+    let run = SingleMessageConsumer::builder(cluster.bootstrap(), TOPIC)
+        .decoder(MessageDecoder::default())
+        .exit_at_end(true)
+        .run(handler, CancellationToken::new());
+    within("reading", run).await.unwrap();
+    let found = std::mem::take(&mut *found.lock().unwrap());
+    let messages: Vec<_> = found.iter().map(|found| found.value().unwrap().clone()).collect();
+    assert_eq!(messages, sent, "with their own times, in their order");
+    assert!(found.iter().all(|found| found.timestamp().is_some()), "{found:?}");
+}

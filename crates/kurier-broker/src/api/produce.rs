@@ -1,6 +1,6 @@
 //! Produce: one batch for each partition, and the wait for the in-sync replicas.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
@@ -14,7 +14,7 @@ use super::{Call, text};
 use crate::faults::FaultAction;
 use crate::faults::rules::Refusal;
 use crate::state::State;
-use crate::storage::{AckState, Acks, AppendError, Appended, BatchError};
+use crate::storage::{AckState, Acks, AppendError, Appended, BatchError, latest_timestamp};
 
 /// The response, `None` for a producer that wants none.
 ///
@@ -140,9 +140,21 @@ fn append(
 ) -> Result<Appended, Failed> {
     let partition = state.led_by(call.node, topic, index, -1)?;
     let records = records.unwrap_or_default();
+    if latest_timestamp(&records).is_some_and(|latest| timestamp_max() < latest) {
+        let message = Some(text("a record's timestamp lies more than an hour ahead"));
+        return Err(Failed { error: ResponseError::InvalidTimestamp, message });
+    }
     partition
         .append(Instant::now(), acks, records)
         .map_err(|error| Failed { error: kind(&error), message: Some(text(error.to_string())) })
+}
+
+/// The latest time a record may have, in milliseconds since 1970: `message.timestamp.after.max.ms`, which is
+/// an hour by default (KIP-1030).
+fn timestamp_max() -> i64 {
+    let latest = SystemTime::now() + Duration::from_secs(3600);
+    let since = latest.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Waits until every write is on all in-sync replicas, has failed, or the producer's time is over.

@@ -67,6 +67,11 @@ pub enum BatchError {
     Invalid(&'static str),
 }
 
+/// The latest time of a record, as the header of what should be a batch says, in milliseconds since 1970.
+pub fn latest_timestamp(bytes: &[u8]) -> Option<i64> {
+    (HEADER_BYTES <= bytes.len()).then(|| i64_at(bytes, 35))
+}
+
 impl Batch {
     /// Checks that `bytes` is exactly one batch.
     ///

@@ -14,7 +14,7 @@ mod replica;
 #[cfg(test)]
 mod testing;
 
-pub use batch::BatchError;
+pub use batch::{BatchError, latest_timestamp};
 pub use log::Stamp;
 pub use partition::{
     AckState, Acks, AppendError, Appended, MoveError, Partition, PartitionSettings,

@@ -81,7 +81,8 @@ pub struct OutgoingRecord {
     pub value: Option<Bytes>,
     /// In their order, names may repeat.
     pub headers: Headers,
-    /// `None`: the time of sending.
+    /// `None`: the time of sending. A broker refuses one that lies more than an hour ahead (by default,
+    /// `message.timestamp.after.max.ms`), and with it every record of the batch it went out in.
     pub timestamp: Option<Timestamp>,
     /// `None`: the key decides.
     pub partition: Option<PartitionId>,
@@ -321,7 +322,7 @@ impl<'a> Parts<'a> {
             key: message.key().map(Bytes::as_ref),
             value: Some(json),
             headers: message.headers(),
-            timestamp_ms: Some(message.timestamp().as_millisecond()),
+            timestamp_ms: record_time(message.timestamp()),
             partition: None,
         }
     }
@@ -347,6 +348,14 @@ impl<'a> Parts<'a> {
     fn cost(&self) -> usize {
         self.bytes() + MESSAGE_OVERHEAD_BYTES
     }
+}
+
+/// The record's time for a message of this time. `None`, the time of sending, where Kafka's cannot follow:
+/// a broker refuses a record from the future together with its whole batch (KIP-937), and there is no time
+/// before 1970.
+fn record_time(of_message: Timestamp) -> Option<i64> {
+    let usable = Timestamp::UNIX_EPOCH < of_message && of_message <= Timestamp::now();
+    usable.then(|| of_message.as_millisecond())
 }
 
 /// Lends a buffer that keeps its room from one message to the next.
