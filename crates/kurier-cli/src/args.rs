@@ -320,11 +320,14 @@ pub struct ConsumeArgs {
     #[arg(long)]
     pub instance: Option<String>,
     /// Be a static member under the instance's name: a restart costs no rebalance
-    #[arg(long = "static", requires = "instance")]
+    #[arg(long = "static", visible_alias = "static-membership", requires = "instance")]
     pub static_membership: bool,
     /// Time between two commits of what is handled [default: 1s]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub commit_interval: Option<Duration>,
+    /// Leave, with exit code 10, after so long without reading though there is more [default: 60s]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub stall_after: Option<Duration>,
     /// Attempts at a message before its partition stops
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub retries: Option<u32>,

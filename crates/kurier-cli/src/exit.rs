@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use kurier::ClientError;
+use kurier::{ClientError, Condition, Health};
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +21,9 @@ pub enum Exit {
     Unreachable,
     /// Not allowed.
     Unauthorized,
-    /// The cluster is not well.
+    /// Another process has this instance's name.
+    Fenced,
+    /// The cluster is not well, or a consumer is not.
     Unhealthy,
     /// A signal (its number), and nothing was left.
     Signal(u8),
@@ -36,7 +38,14 @@ pub const TABLE: &[(&str, &str)] = &[
     ("4", "incomplete: work was left, and the message says how much"),
     ("5", "the cluster was not reachable in time"),
     ("6", "not authorised"),
-    ("10", "the cluster is not healthy"),
+    (
+        "7",
+        "fenced: another process has this instance's name; a restart would fence that one in turn",
+    ),
+    (
+        "10",
+        "the cluster is not healthy, or a consumer that did not get on was ended: a restart may help",
+    ),
     ("130, 143", "stopped by SIGINT or SIGTERM, with nothing left to do"),
 ];
 
@@ -56,9 +65,23 @@ impl Exit {
             Self::Incomplete => 4,
             Self::Unreachable => 5,
             Self::Unauthorized => 6,
+            Self::Fenced => 7,
             Self::Unhealthy => 10,
             Self::Signal(number) => 128 + number,
         }
+    }
+
+    /// The code for a consumer that was ill, by what it had. `None` for one that was not, and for one
+    /// that ended with an error, which says more.
+    pub fn of_health(health: &Health) -> Option<Self> {
+        health.conditions.iter().find_map(|condition| match condition {
+            Condition::Fenced { .. } => Some(Self::Fenced),
+            Condition::ThreadSilent { .. } | Condition::ReadingStalled { .. } => {
+                Some(Self::Unhealthy)
+            }
+            Condition::PartitionStopped(_) => Some(Self::Failed),
+            _ => None,
+        })
     }
 
     /// The code for an error, by what caused it.
@@ -98,4 +121,31 @@ pub struct UsageError(pub String);
 pub fn help() -> String {
     let rows = TABLE.iter().map(|(code, meaning)| format!("  {code:<9} {meaning}\n"));
     format!("Exit codes:\n{}", rows.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_a_consumer_had_is_its_exit_code() {
+        let (reason, silent) = (String::new, Duration::ZERO);
+        let topics = vec!["orders".to_owned()];
+        let table = [
+            (Condition::Fenced { reason: reason() }, Some(Exit::Fenced)),
+            (Condition::ThreadSilent { silent }, Some(Exit::Unhealthy)),
+            (Condition::Failed { reason: reason() }, None),
+            (Condition::WaitingForCluster { reason: reason(), waited: silent }, None),
+            (Condition::WaitingForTopics { topics }, None),
+            (Condition::Ended(kurier::Ended::Shutdown), None),
+        ];
+        let mut health = Health::default();
+        assert_eq!(Exit::of_health(&health), None);
+        for (condition, exit) in table {
+            health.conditions = vec![condition];
+            assert_eq!(Exit::of_health(&health), exit, "{health}");
+        }
+    }
 }

@@ -8,6 +8,7 @@ mod consumer;
 mod decode;
 mod error;
 mod handler;
+mod health;
 mod ids;
 mod ledger;
 mod message;
@@ -35,6 +36,7 @@ pub use error::ClientError;
 pub use handler::{
     Batch, BatchHandler, BoxError, Context, Failure, Handler, Outcomes, RetryPolicy,
 };
+pub use health::{Condition, Health, HealthHandle, InWork, Liveness, Readiness};
 pub use ids::{Offset, PartitionId, Position, TopicPartition};
 pub use ledger::{
     FailedDelivery, Fingerprint, GroupJudgement, Instance, Judgement, Ledger, LogJudgement,

@@ -11,6 +11,7 @@
 mod admin;
 mod answer;
 mod consume;
+mod ends;
 mod metadata;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ use rdkafka::{ClientContext, TopicPartitionList};
 pub(crate) use admin::{Admin, Answer, Came, Fault, Request};
 pub(crate) use answer::ByPartition;
 pub(crate) use consume::{Looked, PartitionFeed, PendingCommit, Wake};
+pub(crate) use ends::PendingEnds;
 pub(crate) use metadata::{Metadata, Topics, metadata, was_reached};
 
 use crate::ids::{Offset, PartitionId, TopicPartition};

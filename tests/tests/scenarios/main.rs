@@ -4,6 +4,7 @@
 #![allow(clippy::print_stderr, reason = "the figures of a run are for the person who runs it")]
 
 mod group;
+mod health;
 mod leader;
 mod network;
 mod poison;

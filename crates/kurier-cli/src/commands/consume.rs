@@ -2,16 +2,18 @@
 
 use std::cell::RefCell;
 use std::io::{self, Write};
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use kurier::{
-    Batch, BatchMessageConsumer, Batches, Closed, ConsumeReport, ConsumerBuilder, ConsumerEvent,
-    Context, Decoder, Failure, JsonDecoder, MessageDecoder, RawDecoder, Received, RetryPolicy,
-    Single, SingleMessageConsumer, StoppedPartition, TextDecoder,
+    Batch, BatchMessageConsumer, Batches, Closed, ConsumeError, ConsumeReport, ConsumerBuilder,
+    ConsumerEvent, Context, Decoder, Failure, Health, JsonDecoder, MessageDecoder, RawDecoder,
+    Received, RetryPolicy, Single, SingleMessageConsumer, StoppedPartition, TextDecoder,
 };
 use serde_json::value::RawValue;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::line::{self, Show};
@@ -46,30 +48,36 @@ pub async fn run(
             Decode::Raw => with(command, global, &out, RawDecoder).await,
         }
     };
-    tokio::select! {
-        report = consuming => Ok(exit(&report?, &out, signals)),
+    let (consumed, health) = tokio::select! {
+        ran = consuming => ran,
         () = signals.leave.cancelled() => {
             let printed = out.printed.load(Ordering::Relaxed);
             tracing::error!(
                 printed, "incomplete: left at once; what was printed since the last commit comes again"
             );
-            Ok(Exit::Incomplete)
+            return Ok(Exit::Incomplete);
         }
+    };
+    match (consumed, Exit::of_health(&health)) {
+        (Ok(report), ill) => Ok(exit(&report, ill, &out, signals)),
+        (Err(error), Some(ill)) => {
+            tracing::error!("{:#}; {health}", anyhow::Error::from(error));
+            Ok(ill)
+        }
+        (Err(error), None) => Err(error.into()),
     }
 }
 
-async fn with<D>(
-    command: ConsumeCommand,
-    global: &Global,
-    out: &Arc<Out>,
-    decoder: D,
-) -> anyhow::Result<ConsumeReport>
+/// How a run ended, and how it was before it ended, or in the end.
+type Ran = (Result<ConsumeReport, ConsumeError>, Health);
+
+async fn with<D>(command: ConsumeCommand, global: &Global, out: &Arc<Out>, decoder: D) -> Ran
 where
     D: Decoder<Item: Show>,
 {
     let shutdown = out.stop.clone();
     let lines = Arc::clone(out);
-    Ok(match command {
+    match command {
         ConsumeCommand::Single(args) => {
             let builder = SingleMessageConsumer::builder(global.bootstrap(), args.topics.clone());
             let handler = move |received: Arc<Received<D::Item>>, _: Context| {
@@ -77,7 +85,8 @@ where
             };
             let builder: ConsumerBuilder<Single, D> =
                 configured(builder.decoder(decoder), &args, global);
-            builder.run(handler, shutdown).await?
+            let health = builder.health();
+            watched(builder.run(handler, shutdown), || health.now(), &out.stop).await
         }
         ConsumeCommand::Batch { consume: args, batch_size, batch_wait } => {
             let builder = BatchMessageConsumer::builder(global.bootstrap(), args.topics.clone());
@@ -87,9 +96,42 @@ where
             };
             let builder: ConsumerBuilder<Batches, D> =
                 configured(builder.decoder(decoder), &args, global);
-            builder.batch(batch_size, batch_wait).run(handler, shutdown).await?
+            let (health, builder) = (builder.health(), builder.batch(batch_size, batch_wait));
+            watched(builder.run(handler, shutdown), || health.now(), &out.stop).await
         }
-    })
+    }
+}
+
+/// Time between two looks at the health.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Runs to the end. A run that is not live is ended: whoever started this process sees its end, and
+/// nothing else of it. Two looks in a row must say so, for a process that was frozen and goes on finds
+/// everything late at first.
+async fn watched(
+    run: impl Future<Output = Result<ConsumeReport, ConsumeError>>,
+    health: impl Fn() -> Health,
+    stop: &CancellationToken,
+) -> Ran {
+    let mut run = pin!(run);
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut suspect = false;
+    let ill = loop {
+        tokio::select! {
+            biased;
+            ended = &mut run => return (ended, health()),
+            _ = looks.tick() => {}
+        }
+        let now = health();
+        let before = std::mem::replace(&mut suspect, !now.is_live());
+        if before && suspect {
+            break now;
+        }
+    };
+    tracing::error!("{ill}; this run is ended");
+    stop.cancel();
+    (run.await, ill)
 }
 
 fn configured<K, D>(
@@ -114,6 +156,9 @@ fn configured<K, D>(
     }
     if let Some(interval) = args.commit_interval {
         builder.config_mut().commit_interval = interval;
+    }
+    if let Some(stall_after) = args.stall_after {
+        builder = builder.stall_after(stall_after);
     }
     if let Some(attempts) = args.retries {
         builder = builder.retry(&RetryPolicy::exponential(attempts, FIRST_PAUSE..=LAST_PAUSE));
@@ -189,25 +234,74 @@ impl Out {
     }
 }
 
-fn exit(report: &ConsumeReport, out: &Out, signals: &Signals) -> Exit {
+fn exit(report: &ConsumeReport, ill: Option<Exit>, out: &Out, signals: &Signals) -> Exit {
     tracing::info!(handled = report.handled, ended = ?report.ended, "done");
     let broken = out.broken.get();
     // Whoever read has had enough; the rest is not committed.
     let has_enough = broken.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
     let left = report.outstanding;
+    let incomplete =
+        report.closed != Closed::Clean || !report.uncommitted.is_empty() || 0 < left;
+    if incomplete {
+        tracing::error!(outstanding = left, closed = ?report.closed, uncommitted = ?report.uncommitted, "incomplete: these are delivered again");
+    }
+    // A partition that stopped because nobody reads what it prints did not fail.
+    let stopped = report.stopped.iter().any(|stopped| !out.refused(stopped));
+    let ill = ill.filter(|ill| *ill != Exit::Failed);
     if let Some(error) = broken
         && !has_enough
     {
         tracing::error!("standard output: {error}; what was not printed is not committed");
         Exit::Failed
-    } else if report.stopped.iter().any(|stopped| !out.refused(stopped)) {
+    } else if let Some(ill) = ill {
+        ill
+    } else if stopped {
         Exit::Failed
-    } else if report.closed != Closed::Clean || !report.uncommitted.is_empty() || 0 < left {
-        tracing::error!(outstanding = left, closed = ?report.closed, uncommitted = ?report.uncommitted, "incomplete: these are delivered again");
+    } else if incomplete {
         Exit::Incomplete
     } else if has_enough {
         Exit::Done
     } else {
         signals.exit()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU32;
+
+    use kurier::Condition;
+
+    use super::*;
+
+    /// A run that goes on until it is stopped, whose health is ill at the looks that `ill` names.
+    async fn looked_at(ill: impl Fn(u32) -> bool, looks_max: u32) -> (u32, Option<Exit>) {
+        let (looks, stop) = (AtomicU32::new(0), CancellationToken::new());
+        let stopped = stop.clone();
+        let run = async move {
+            stopped.cancelled().await;
+            Ok(ConsumeReport::default())
+        };
+        let health = || {
+            let look = looks.fetch_add(1, Ordering::Relaxed) + 1;
+            if look == looks_max {
+                stop.cancel();
+            }
+            let mut health = Health::default();
+            if ill(look) {
+                health.conditions = vec![Condition::ThreadSilent { silent: Duration::ZERO }];
+            }
+            health
+        };
+        let (ended, health) = watched(run, health, &stop).await;
+        assert!(ended.is_ok());
+        (looks.load(Ordering::Relaxed), Exit::of_health(&health))
+    }
+
+    #[tokio::test]
+    async fn a_run_that_stays_ill_is_ended_and_a_slip_is_not_enough() {
+        assert_eq!(looked_at(|look| look == 1 || 3 <= look, 10).await, (4, Some(Exit::Unhealthy)));
+        // The last look is the one after the end.
+        assert_eq!(looked_at(|look| look == 2, 3).await, (4, None));
     }
 }

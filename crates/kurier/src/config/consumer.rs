@@ -50,6 +50,9 @@ pub struct ConsumerConfig {
     pub lane_messages_max: usize,
     /// Bytes in one partition's lane. Default: 4 MiB.
     pub lane_bytes_max: usize,
+    /// Time without progress in reading, though there is more to read, after which the consumer's
+    /// [`Health`](crate::Health) is not live. Default: 60 s.
+    pub stall_after: Duration,
     /// Time between commits. Default: 1 s.
     pub commit_interval: Duration,
     /// Longest time for one commit. Default: 10 s.
@@ -83,6 +86,7 @@ impl ConsumerConfig {
             memory_bytes: options::CONSUMER_MEMORY_BYTES.default_count(),
             lane_messages_max: options::LANE_MESSAGES_MAX.default_count(),
             lane_bytes_max: options::LANE_BYTES_MAX.default_count(),
+            stall_after: options::CONSUMER_STALL_AFTER.default_time(),
             commit_interval: options::COMMIT_INTERVAL.default_time(),
             commit_deadline: options::COMMIT_DEADLINE.default_time(),
             drain_deadline: None,
@@ -172,6 +176,7 @@ impl ConsumerConfig {
         options::CONSUMER_MEMORY_BYTES.check_count(self.memory_bytes, problems);
         options::LANE_MESSAGES_MAX.check_count(self.lane_messages_max, problems);
         options::LANE_BYTES_MAX.check_count(self.lane_bytes_max, problems);
+        options::CONSUMER_STALL_AFTER.check_time(self.stall_after, problems);
         options::COMMIT_INTERVAL.check_time(self.commit_interval, problems);
         options::COMMIT_DEADLINE.check_time(self.commit_deadline, problems);
         options::SHUTDOWN_DEADLINE.check_time(self.shutdown_deadline, problems);

@@ -158,6 +158,8 @@ options! {
         "Messages of one partition handed to its lane and not yet handled. At the bound the partition's queue is not polled; others flow on.";
     LANE_BYTES_MAX = Consumer, "lane_bytes_max", None, Bytes, Some(4 * MIB), 1, 1024 * 1024 * MIB,
         "The same bound in bytes. One message that is larger than the bound is let through alone.";
+    CONSUMER_STALL_AFTER = Consumer, "stall_after", None, Milliseconds, Some(60_000), 5000, HOUR_MS,
+        "After this long without reading anything from a partition whose leader says that there is more, or without the consumer's thread coming round, the consumer's health is not live. A handler that is slow, a cluster that is away and a topic without new messages are no such thing. Partitions that are silent are asked about four times within it.";
     COMMIT_INTERVAL = Consumer, "commit_interval", None, Milliseconds, Some(1000), 1, HOUR_MS,
         "How often handled offsets are committed. After a crash at most this much is handled again, and what was being handled.";
     COMMIT_DEADLINE = Consumer, "commit_deadline", None, Milliseconds, Some(10_000), 1, HOUR_MS,

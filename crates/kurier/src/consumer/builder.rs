@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::event::Listener;
 use super::{Batches, ConsumerEvent};
-use crate::{ConsumerConfig, Decoder, RetryPolicy, StartFrom};
+use crate::{ConsumerConfig, Decoder, HealthHandle, RetryPolicy, StartFrom};
 
 /// What becomes of a run when a message can't be handled. Its partition stops in any case.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -29,6 +29,7 @@ pub struct ConsumerBuilder<K, D> {
     pub(super) ends: EndRules,
     pub(super) batch: BatchRules,
     pub(super) listener: Listener,
+    pub(super) health: HealthHandle,
     kind: PhantomData<fn() -> K>,
 }
 
@@ -62,6 +63,7 @@ impl<K, D> ConsumerBuilder<K, D> {
             ends: EndRules::default(),
             batch: BatchRules::default(),
             listener: Listener::default(),
+            health: HealthHandle::default(),
             kind: PhantomData,
         }
     }
@@ -90,8 +92,8 @@ impl<K, D> ConsumerBuilder<K, D> {
 
     /// How values are read. Default: messages with text content.
     pub fn decoder<E: Decoder>(self, decoder: E) -> ConsumerBuilder<K, E> {
-        let Self { config, ends, batch, listener, .. } = self;
-        ConsumerBuilder { config, decoder, ends, batch, listener, kind: PhantomData }
+        let Self { config, ends, batch, listener, health, .. } = self;
+        ConsumerBuilder { config, decoder, ends, batch, listener, health, kind: PhantomData }
     }
 
     /// How often, and how far apart, a failed message is tried again. Default: 5 attempts, 100 ms to
@@ -170,6 +172,19 @@ impl<K, D> ConsumerBuilder<K, D> {
         self
     }
 
+    /// Where the health of the run is to be read; also after the builder has become a run, and after
+    /// that run has ended. A clone of the builder, which becomes another run, has another.
+    pub fn health(&self) -> HealthHandle {
+        self.health.clone()
+    }
+
+    /// Time without progress in reading, though there is more to read, after which the health is not
+    /// live. Default: 60 s.
+    pub fn stall_after(mut self, stall_after: Duration) -> Self {
+        self.config.stall_after = stall_after;
+        self
+    }
+
     /// The configuration so far, to read.
     pub fn config(&self) -> &ConsumerConfig {
         &self.config
@@ -204,6 +219,7 @@ impl<K, D: Clone> Clone for ConsumerBuilder<K, D> {
             ends: self.ends,
             batch: self.batch,
             listener: self.listener.clone(),
+            health: HealthHandle::default(),
             kind: PhantomData,
         }
     }

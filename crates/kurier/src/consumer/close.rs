@@ -63,6 +63,7 @@ impl Keeper {
         self.report.ended = ended;
         self.closing = true;
         let now = Instant::now();
+        self.show_now(now);
         let over = match self.common.mailbox.ending() {
             Some(Ending::Orderly(over) | Ending::Abandoned(over)) => over,
             None => now + self.config.shutdown_deadline,
@@ -147,9 +148,9 @@ impl Keeper {
     fn leave_group(mut self, over: Instant) -> Finished {
         self.let_go_now();
         let turns = std::mem::take(&mut self.turns);
-        let Self { client, held, committer, tracker, mut report, failed, .. } = self;
+        let Self { client, held, committer, tracker, vitals, mut report, failed, .. } = self;
         // An answer that is still out would keep a reference to the client's queue.
-        drop((committer, tracker));
+        drop((committer, tracker, vitals));
         let mut closer = Closer::new(client, turns.into());
         // The partitions' queues hold the client; nothing is read from them any more.
         drop(held);

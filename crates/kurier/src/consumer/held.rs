@@ -1,13 +1,16 @@
 //! One partition while this instance holds it: its queue, its lane, and what the lane has room for.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::context::Callbacks;
 use super::lanes::{Order, Orders};
+use super::vitals::InHand;
 use crate::commit::{Epoch, Tracker};
+use crate::health::{Hand, Reading};
 use crate::sys::{Looked, PartitionFeed};
 use crate::{Record, TopicPartition};
 
@@ -39,6 +42,10 @@ pub(super) struct Held {
     pub(super) ended: bool,
     /// A message can't be handled; nothing after it is read.
     pub(super) stopped: bool,
+    /// Whether reading gets on.
+    pub(super) reading: Reading,
+    in_hand: Arc<InHand>,
+    hand: Option<Hand>,
 }
 
 /// What feeding a lane came to.
@@ -56,11 +63,17 @@ pub(super) struct LaneEnds {
     pub(super) epoch: Epoch,
     pub(super) sender: mpsc::Sender<Vec<Record>>,
     pub(super) orders: Arc<Orders>,
+    pub(super) in_hand: Arc<InHand>,
     pub(super) task: AbortHandle,
 }
 
 impl Held {
-    pub(super) fn new(feed: PartitionFeed<Callbacks>, lane: LaneEnds, room: Room) -> Self {
+    pub(super) fn new(
+        feed: PartitionFeed<Callbacks>,
+        lane: LaneEnds,
+        room: Room,
+        now: Instant,
+    ) -> Self {
         Self {
             epoch: lane.epoch,
             feed,
@@ -73,18 +86,30 @@ impl Held {
             largest: 0,
             ended: false,
             stopped: false,
+            reading: Reading::begun(now),
+            in_hand: lane.in_hand,
+            hand: None,
         }
     }
 
     /// Reads what the lane has room for and hands it over. Never waits.
-    pub(super) fn feed(&mut self, partition: &TopicPartition, tracker: &mut Tracker) -> Fed {
+    pub(super) fn feed(
+        &mut self,
+        partition: &TopicPartition,
+        tracker: &mut Tracker,
+        now: Instant,
+    ) -> Fed {
         let limit = self.limit();
         let mut records = Vec::new();
         if limit == 0 {
+            self.reading.gets_on(now);
             return Fed::Read { looked: Looked::default(), more: false };
         }
         records.reserve(limit.min(CHUNK_MAX));
         let looked = self.feed.take(limit, &mut records);
+        if 0 < looked.messages || looked.end.is_some() {
+            self.reading.gets_on(now);
+        }
         self.largest = looked.largest.max(self.largest - self.largest / 8);
         let offsets = records.iter().map(|record| record.offset);
         if tracker.deliver(partition, offsets).is_err() {
@@ -106,6 +131,7 @@ impl Held {
         self.epoch = lane.epoch;
         self.lane = Some(lane.sender);
         self.orders = lane.orders;
+        (self.in_hand, self.hand) = (lane.in_hand, None);
         (self.messages, self.bytes, self.ended) = (0, 0, false);
         old
     }
@@ -159,6 +185,12 @@ impl Held {
     /// The lane's name and task, to drop the handler's future with.
     pub(super) fn task(&self) -> (Epoch, AbortHandle) {
         (self.epoch, self.task.clone())
+    }
+
+    /// What the handler has in its hands, and since when.
+    pub(super) fn hand(&mut self, now: Instant) -> Option<Hand> {
+        self.hand = self.in_hand.look(self.hand, now);
+        self.hand
     }
 
     /// Messages in the lane.

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use super::event::Listener;
 use super::mailbox::{Letter, Mailbox};
+use super::vitals::InHand;
 use super::{ConsumerEvent, StoppedPartition};
 use crate::commit::{Completion, Epoch};
 use crate::handler::{Context, Failure};
@@ -106,6 +107,7 @@ pub(super) struct Lane {
     epoch: Epoch,
     records: mpsc::Receiver<Vec<Record>>,
     orders: Arc<Orders>,
+    in_hand: Arc<InHand>,
     pub(super) common: Arc<Common>,
     settled: Option<Range>,
     /// Messages in the handler's hands.
@@ -134,7 +136,23 @@ impl Lane {
         orders: Arc<Orders>,
         common: Arc<Common>,
     ) -> Self {
-        Self { partition, epoch, records, orders, common, settled: None, at_work: 0, stopped: None }
+        let in_hand = Arc::default();
+        Self {
+            partition,
+            epoch,
+            records,
+            orders,
+            in_hand,
+            common,
+            settled: None,
+            at_work: 0,
+            stopped: None,
+        }
+    }
+
+    /// Where the message in the handler's hands is to be seen.
+    pub(super) fn in_hand(&self) -> Arc<InHand> {
+        Arc::clone(&self.in_hand)
     }
 
     /// The next records, in order. `None` when the lane is to end.
@@ -142,6 +160,7 @@ impl Lane {
     /// # Cancel safety
     /// Dropping it loses nothing.
     pub(super) async fn records(&mut self) -> Option<Vec<Record>> {
+        self.in_hand.put_down();
         tokio::select! {
             biased;
             () = self.orders.heard(Order::Finish) => None,
@@ -245,8 +264,9 @@ impl Lane {
         }
     }
 
-    /// Tells that the handler is called, or has handled a message.
+    /// Tells that the handler is called.
     pub(super) fn tell_started(&self, offset: Offset, attempt: u32) {
+        self.in_hand.take(offset, attempt);
         let partition = || self.partition.clone();
         self.common.listener.tell(|| ConsumerEvent::HandlingStarted {
             partition: partition(),
@@ -268,6 +288,7 @@ impl Lane {
 
 impl Drop for Lane {
     fn drop(&mut self) {
+        self.in_hand.put_down();
         self.flush(false);
         let letter = Letter::Ended {
             partition: self.partition.clone(),

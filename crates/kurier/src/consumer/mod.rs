@@ -22,6 +22,7 @@ mod run;
 mod single;
 mod start;
 mod trouble;
+mod vitals;
 
 pub(crate) use context::Client;
 

@@ -25,10 +25,11 @@ use super::rebalance::Leaving;
 use super::report::{ConsumeReport, Ended, StoppedPartition};
 use super::start::Survey;
 use super::trouble::Waiting;
+use super::vitals::Vitals;
 use super::{ConsumerEvent, OnFailure};
 use crate::commit::{Committer, Epoch, Settled, Tracker};
 use crate::sys::{CommitFailure, Looked};
-use crate::{ClientError, ConsumerConfig, Offset, Record, TopicPartition};
+use crate::{ClientError, ConsumerConfig, HealthHandle, Offset, Record, TopicPartition};
 
 /// Longest time between two looks at the client's main queue.
 pub(super) const ROUND_MAX: Duration = Duration::from_millis(50);
@@ -58,6 +59,7 @@ pub(super) struct Keeper {
     /// The run is ending: nothing new is begun.
     pub(super) closing: bool,
     pub(super) progress: Arc<Progress>,
+    pub(super) vitals: Vitals,
     letters: Vec<Letter>,
 }
 
@@ -70,11 +72,12 @@ pub(super) struct Parts {
     pub(super) room: Room,
     pub(super) ends: Ends,
     pub(super) progress: Arc<Progress>,
+    pub(super) health: HealthHandle,
 }
 
 impl Keeper {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { client, config, common, spawn, room, ends, progress } = parts;
+        let Parts { client, config, common, spawn, room, ends, progress, health } = parts;
         let wake = common.mailbox.wake();
         let (interval, deadline) = (config.commit_interval, config.commit_deadline);
         Self {
@@ -97,6 +100,7 @@ impl Keeper {
             failed: None,
             closing: false,
             progress,
+            vitals: Vitals::new(health),
             letters: Vec::new(),
         }
     }
@@ -115,6 +119,7 @@ impl Keeper {
             let wait = if busy { Duration::ZERO } else { self.wait() };
             self.attend(wait);
             busy = self.feed();
+            self.ask_the_silent(Instant::now());
             self.probe();
             if let Some(ended) = self.ended() {
                 return ended;
@@ -128,9 +133,11 @@ impl Keeper {
         self.serve();
         self.read_commit();
         self.rebalance();
+        let now = Instant::now();
         if self.leaving.is_none() {
-            self.committer.begin_due(&self.client, &self.tracker, Instant::now());
+            self.committer.begin_due(&self.client, &self.tracker, now);
         }
+        self.show(now);
     }
 
     fn wait(&self) -> Duration {
@@ -205,6 +212,7 @@ impl Keeper {
         let StoppedPartition { offset, attempts, reason, .. } = &stopped;
         tracing::error!(%partition, %offset, attempts, %reason, "partition stopped");
         self.report.stopped.push(stopped.clone());
+        self.show_now(Instant::now());
         self.common.listener.tell(|| ConsumerEvent::PartitionStopped(stopped));
     }
 
@@ -214,8 +222,8 @@ impl Keeper {
         while let Some(event) = client.poll(Duration::ZERO) {
             match event {
                 Ok(message) => self.astray(message.topic(), message.partition(), message.offset()),
-                Err(error @ KafkaError::MessageConsumptionFatal(_)) => {
-                    self.fail(&error, || "consume".to_owned());
+                Err(KafkaError::MessageConsumptionFatal(code)) => {
+                    self.fatal(code, "the client said no more");
                 }
                 // The context was told of it, with the reason.
                 Err(_) => {}
@@ -246,11 +254,16 @@ impl Keeper {
 
     /// Reads from every partition whose lane has room. True when there may be more to read at once.
     fn feed(&mut self) -> bool {
+        let now = Instant::now();
         let mut busy = false;
         let mut back = Vec::new();
         let mut troubles = Vec::new();
         for (partition, held) in &mut self.held {
-            match held.feed(partition, &mut self.tracker) {
+            #[cfg(test)]
+            if super::tests::is_left_unread(&self.config.group, partition) {
+                continue;
+            }
+            match held.feed(partition, &mut self.tracker, now) {
                 Fed::Read { looked, more } => {
                     busy |= more;
                     if 0 < looked.taken {
@@ -309,8 +322,9 @@ impl Keeper {
         let orders = Arc::new(Orders::default());
         let common = Arc::clone(&self.common);
         let lane = Lane::new(partition.clone(), epoch, records, Arc::clone(&orders), common);
+        let in_hand = lane.in_hand();
         let task = (self.spawn)(lane);
-        LaneEnds { epoch, sender, orders, task }
+        LaneEnds { epoch, sender, orders, in_hand, task }
     }
 
     /// Why the run is to end, if it is.

@@ -84,7 +84,8 @@ impl Keeper {
                 return self.turns.push_front(Turn::Assign(partitions));
             };
             let lane = self.new_lane(partition, *start);
-            self.held.insert(partition.clone(), Held::new(feed, lane, self.room));
+            let held = Held::new(feed, lane, self.room, Instant::now());
+            self.held.insert(partition.clone(), held);
         }
         if let Err(error) = assign(&self.client, &starts) {
             self.fail(&error, || format!("take in {}", listed(&partitions)));
@@ -94,6 +95,8 @@ impl Keeper {
         }
         self.ends.turned();
         self.waiting.assigned(&partitions, &self.common.listener);
+        self.vitals.unassigned = false;
+        self.show_now(Instant::now());
         let owned = self.owned();
         self.log_turn("assigned", &partitions, &owned);
         self.common.listener.tell(|| ConsumerEvent::Assigned { partitions, owned });
@@ -186,6 +189,9 @@ impl Keeper {
             self.fail(&error, || format!("let go of {}", listed(&partitions)));
         }
         self.ends.turned();
+        // What was lost, the group took from a member it holds for dead; the next share makes it one.
+        self.vitals.unassigned |= lost;
+        self.show_now(Instant::now());
         let owned = self.owned();
         self.log_turn(if lost { "lost" } else { "revoked" }, &partitions, &owned);
         self.common.listener.tell(|| {

@@ -18,9 +18,10 @@ use super::lanes::{Common, Spawn};
 use super::mailbox::{Ending, Mailbox};
 use super::poll::{Keeper, Parts};
 use super::report::{Closed, ConsumeError, ConsumeReport, Ended};
+use super::vitals;
 use crate::config::native_config;
 use crate::handler::{Context, Membership};
-use crate::{ConfigProblems, ConsumerConfig, RetryPolicy};
+use crate::{ConfigProblems, ConsumerConfig, HealthHandle, RetryPolicy};
 
 /// The name of the poll thread.
 const POLL_THREAD: &str = "kurier-consumer";
@@ -35,6 +36,7 @@ pub(super) struct Setup {
     pub(super) config: ConsumerConfig,
     pub(super) ends: EndRules,
     pub(super) listener: Listener,
+    pub(super) health: HealthHandle,
     pub(super) room: Room,
     pub(super) spawn: Spawn,
     pub(super) shutdown: CancellationToken,
@@ -42,7 +44,14 @@ pub(super) struct Setup {
 
 /// Runs until the end; see the builder's `run`.
 pub(super) async fn run(setup: Setup) -> Result<ConsumeReport, ConsumeError> {
-    let Setup { config, ends, listener, room, spawn, shutdown } = setup;
+    let health = setup.health.clone();
+    let outcome = begin(setup).await;
+    vitals::ended(&health, &outcome);
+    outcome
+}
+
+async fn begin(setup: Setup) -> Result<ConsumeReport, ConsumeError> {
+    let Setup { config, ends, listener, health, room, spawn, shutdown } = setup;
     let config = config.checked()?;
     let properties = config.properties(SHARING_PARTITIONS)?;
     let deadline = config.shutdown_deadline;
@@ -51,17 +60,20 @@ pub(super) async fn run(setup: Setup) -> Result<ConsumeReport, ConsumeError> {
     let (progress, mut closing) = Progress::new();
     let (finish, mut finished) = oneshot::channel();
     let seen = Arc::clone(&progress);
+    vitals::begun(&health, config.stall_after);
     let thread = move || {
         let consumed = client(&properties).map(|client| {
-            let ends = Ends::new(ends);
-            let client = Arc::new(client);
-            let parts = Parts { client, config, common, spawn, room, ends, progress };
+            let (ends, client) = (Ends::new(ends), Arc::new(client));
+            let health = health.clone();
+            let parts = Parts { client, config, common, spawn, room, ends, progress, health };
             let mut keeper = Keeper::new(parts);
             let ended = keeper.consume();
             keeper.close(ended)
         });
+        let outcome = outcome(consumed);
+        vitals::ended(&health, &outcome);
         // Nobody waits any more when the run's future was dropped.
-        drop(finish.send(consumed));
+        drop(finish.send(outcome));
     };
     thread::Builder::new()
         .name(POLL_THREAD.to_owned())
@@ -71,7 +83,7 @@ pub(super) async fn run(setup: Setup) -> Result<ConsumeReport, ConsumeError> {
 
     let over = tokio::select! {
         biased;
-        consumed = &mut finished => return outcome(consumed, &seen),
+        ended = &mut finished => return ended.unwrap_or_else(|_| Err(panicked(&seen))),
         () = shutdown.cancelled() => {
             let over = Instant::now() + deadline;
             mailbox.end(Ending::Orderly(over));
@@ -82,31 +94,26 @@ pub(super) async fn run(setup: Setup) -> Result<ConsumeReport, ConsumeError> {
         }
     };
     match tokio::time::timeout_at((over + GRACE).into(), finished).await {
-        Ok(consumed) => outcome(consumed, &seen),
+        Ok(ended) => ended.unwrap_or_else(|_| Err(panicked(&seen))),
         Err(_) => Ok(left_behind(&seen, "a call of librdkafka that does not come back")),
     }
 }
 
-fn outcome(
-    consumed: Result<Result<Finished, ConfigProblems>, oneshot::error::RecvError>,
-    progress: &Progress,
-) -> Result<ConsumeReport, ConsumeError> {
-    match consumed {
-        Ok(Err(problems)) => Err(problems.into()),
-        Ok(Ok((report, None))) => Ok(report),
-        Ok(Ok((report, Some(source)))) => {
-            Err(ConsumeError::Failed { source, report: Box::new(report) })
-        }
-        Err(_) => {
-            let report = left_behind(progress, "nothing: it has panicked");
-            let source = crate::ClientError::Kafka {
-                doing: "consume".to_owned(),
-                code: rdkafka::error::RDKafkaErrorCode::Fail,
-                reason: "the thread that owns the client has panicked".to_owned(),
-            };
-            Err(ConsumeError::Failed { source, report: Box::new(report) })
-        }
+fn outcome(consumed: Result<Finished, ConfigProblems>) -> Result<ConsumeReport, ConsumeError> {
+    match consumed? {
+        (report, None) => Ok(report),
+        (report, Some(source)) => Err(ConsumeError::Failed { source, report: Box::new(report) }),
     }
+}
+
+fn panicked(progress: &Progress) -> ConsumeError {
+    let report = left_behind(progress, "nothing: it has panicked");
+    let source = crate::ClientError::Kafka {
+        doing: "consume".to_owned(),
+        code: rdkafka::error::RDKafkaErrorCode::Fail,
+        reason: "the thread that owns the client has panicked".to_owned(),
+    };
+    ConsumeError::Failed { source, report: Box::new(report) }
 }
 
 fn left_behind(progress: &Progress, waiting_for: &str) -> ConsumeReport {

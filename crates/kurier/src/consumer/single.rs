@@ -44,6 +44,7 @@ impl<D: Decoder> ConsumerBuilder<Single, D> {
             config: self.config,
             ends: self.ends,
             listener: self.listener,
+            health: self.health,
             room,
             spawn,
             shutdown,

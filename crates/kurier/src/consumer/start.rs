@@ -45,6 +45,7 @@ impl Keeper {
         for topic in self.config.topics.clone() {
             loop {
                 self.serve();
+                self.show(Instant::now());
                 if let Some(ended) = self.ended() {
                     return Some(ended);
                 }
@@ -98,6 +99,7 @@ impl Keeper {
         }
         let (begun, longest) = (Instant::now(), self.config.poll_interval_max / 4);
         loop {
+            self.beat();
             let error = match self.look_up(partitions) {
                 Ok(starts) => return Ok(starts),
                 Err(error) => error,
@@ -139,6 +141,7 @@ impl Keeper {
         }
         // `Latest`, and partitions without a message of that time or a later one.
         for partition in new {
+            self.beat();
             if let Entry::Vacant(unknown) = starts.entry(partition) {
                 let TopicPartition { topic, partition } = unknown.key();
                 let (_, end) = self.client.fetch_watermarks(topic, partition.0, QUESTION)?;

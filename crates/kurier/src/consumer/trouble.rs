@@ -1,6 +1,7 @@
 //! What librdkafka says went wrong, sorted: wait, end the run, or just log.
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer;
@@ -10,14 +11,17 @@ use super::ConsumerEvent;
 use super::context::Trouble;
 use super::event::Listener;
 use super::poll::{Keeper, ROUND_MAX};
+use crate::health::Absence;
 use crate::{ClientError, TopicPartition};
 
 /// What the consumer waits for, so that it is said once.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    cluster: bool,
-    topics: BTreeSet<String>,
+    pub(super) cluster: Option<Absence>,
+    pub(super) topics: BTreeSet<String>,
     probed: Option<Instant>,
+    /// The topic that was asked about last; they take turns.
+    probed_topic: String,
 }
 
 /// Time between two questions whether the cluster is back, while nothing else would tell.
@@ -26,8 +30,8 @@ const PROBE_EVERY: Duration = Duration::from_secs(1);
 impl Waiting {
     /// No broker answers.
     pub(super) fn for_cluster(&mut self, reason: &str, listener: &Listener) {
-        if !self.cluster {
-            self.cluster = true;
+        if self.cluster.is_none() {
+            self.cluster = Some(Absence { since: Instant::now(), reason: reason.to_owned() });
             tracing::warn!(reason, "waiting for the cluster");
             listener.tell(|| ConsumerEvent::WaitingForCluster { reason: reason.to_owned() });
         }
@@ -45,8 +49,7 @@ impl Waiting {
 
     /// A broker has answered.
     pub(super) fn heard_from_cluster(&mut self, listener: &Listener) {
-        if self.cluster {
-            self.cluster = false;
+        if self.cluster.take().is_some() {
             tracing::info!("the cluster is back");
             listener.tell(|| ConsumerEvent::ClusterBack);
         }
@@ -54,29 +57,51 @@ impl Waiting {
 
     /// The group works, and these partitions exist.
     pub(super) fn assigned(&mut self, partitions: &[TopicPartition], listener: &Listener) {
-        let before = self.topics.len();
-        self.topics.retain(|topic| partitions.iter().all(|partition| *partition.topic != **topic));
-        if self.topics.len() < before {
-            self.cluster = true;
+        let given = |topic: &String| partitions.iter().any(|one| *one.topic == **topic);
+        let given: Vec<String> = self.topics.iter().filter(|topic| given(topic)).cloned().collect();
+        for topic in &given {
+            self.there_is(topic, listener);
         }
         self.heard_from_cluster(listener);
+    }
+
+    /// The missing topic to ask about next.
+    fn next_topic(&mut self) -> Option<String> {
+        let later = (Bound::Excluded(self.probed_topic.as_str()), Bound::Unbounded);
+        let next = self.topics.range::<str, _>(later).next().or_else(|| self.topics.first())?;
+        self.probed_topic.clone_from(next);
+        Some(self.probed_topic.clone())
+    }
+
+    /// This topic exists.
+    fn there_is(&mut self, topic: &str, listener: &Listener) {
+        if self.topics.remove(topic) && self.topics.is_empty() && self.cluster.is_none() {
+            tracing::info!("the topics are there");
+            listener.tell(|| ConsumerEvent::ClusterBack);
+        }
     }
 }
 
 impl Keeper {
-    /// While the cluster is away: asks now and then whether it is back. An idle consumer, whose
-    /// membership outlived the outage, would else never learn.
+    /// While the cluster, or a topic, is away: asks now and then whether it is back. An idle consumer,
+    /// whose membership outlived the outage, would else never learn, nor one whose group gives the
+    /// topic's partitions to others.
     pub(super) fn probe(&mut self) {
+        let waiting = &mut self.waiting;
         let now = Instant::now();
-        let due = self.waiting.probed.is_none_or(|last| last + PROBE_EVERY <= now);
-        if !self.waiting.cluster || !due {
+        let due = waiting.probed.is_none_or(|last| last + PROBE_EVERY <= now);
+        if !due || (waiting.cluster.is_none() && waiting.topics.is_empty()) {
             return;
         }
-        self.waiting.probed = Some(now);
-        let topic = self.config.topics.first().map(String::as_str);
-        if self.client.fetch_metadata(topic, ROUND_MAX).is_ok() {
-            self.waiting.heard_from_cluster(&self.common.listener);
+        waiting.probed = Some(now);
+        let topic = waiting.next_topic().or_else(|| self.config.topics.first().cloned());
+        let Some(topic) = topic else { return };
+        let Ok(metadata) = self.client.fetch_metadata(Some(&topic), ROUND_MAX) else { return };
+        let found = metadata.topics().iter().find(|found| found.name() == topic);
+        if found.is_some_and(|found| found.error().is_none() && !found.partitions().is_empty()) {
+            waiting.there_is(&topic, &self.common.listener);
         }
+        waiting.heard_from_cluster(&self.common.listener);
     }
 
     /// Deals with what librdkafka said.
@@ -96,13 +121,18 @@ impl Keeper {
             | Code::UnsupportedSASLMechanism
             | Code::InconsistentGroupProtocol
             | Code::InvalidGroupId
-            | Code::Fatal => {
-                tracing::error!(?code, reason, "the consumer can't go on");
-                let error = ClientError::from_code("consume", *code, reason.clone());
-                self.failed.get_or_insert(error);
-            }
+            | Code::Fatal => self.fatal(*code, reason),
             _ => tracing::warn!(?code, reason, "librdkafka reports a problem and goes on"),
         }
+    }
+
+    /// Ends the run with an error that the client can't recover from. The code `Fatal` only says that
+    /// there is one; which one it is, the client knows (librdkafka's manual, "Fatal errors").
+    pub(super) fn fatal(&mut self, code: Code, reason: &str) {
+        let known = self.client.client().fatal_error();
+        let (code, reason) = known.unwrap_or_else(|| (code, reason.to_owned()));
+        tracing::error!(?code, reason, "the consumer can't go on");
+        self.failed.get_or_insert(ClientError::from_code("consume", code, reason));
     }
 
     /// Ends the run with an error of a call.

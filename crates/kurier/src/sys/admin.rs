@@ -342,7 +342,7 @@ impl<C: ProducerContext> Drop for Admin<C> {
 }
 
 /// Options of one request, destroyed when dropped.
-struct Options(*mut rd::rd_kafka_AdminOptions_t);
+pub(super) struct Options(pub(super) *mut rd::rd_kafka_AdminOptions_t);
 
 impl Drop for Options {
     fn drop(&mut self) {

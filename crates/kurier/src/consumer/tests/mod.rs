@@ -4,6 +4,7 @@
 mod batches;
 mod ends;
 mod failures;
+mod health;
 mod rebalances;
 mod speed;
 
@@ -17,6 +18,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
 use tokio_util::sync::CancellationToken;
+
+pub(super) use health::is_left_unread;
 
 use super::*;
 use crate::{Context, Failure, Offset, PartitionId, RawDecoder, Received, TopicPartition};

@@ -1,0 +1,220 @@
+//! What the poll thread observes of the run, written down for [`Health`](crate::Health).
+//!
+//! It owns when that is written, and the question to the cluster whether partitions that are silent
+//! have more. What follows from it is decided by [`health`](crate::health).
+
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use rdkafka::error::RDKafkaErrorCode;
+
+use super::held::Held;
+use super::poll::Keeper;
+use super::report::{ConsumeError, ConsumeReport};
+use crate::commit::Tracker;
+use crate::health::{Hand, Observed, PartitionObserved, Phase};
+use crate::sys::PendingEnds;
+use crate::{ClientError, Condition, HealthHandle, Offset, TopicPartition};
+
+/// The least time between two writings in busy rounds.
+const SHOW_EVERY: Duration = Duration::from_millis(50);
+/// Longest time for the leaders to say where partitions end.
+const QUESTION: Duration = Duration::from_secs(5);
+/// So many times within `stall_after` a silent partition is asked about.
+const QUESTIONS: u32 = 4;
+
+/// What the poll thread needs to observe itself.
+#[derive(Debug)]
+pub(super) struct Vitals {
+    handle: HealthHandle,
+    /// True while the group has given this member no share.
+    pub(super) unassigned: bool,
+    shown: Option<Instant>,
+    asked: Option<Instant>,
+    pending: Option<Asked>,
+}
+
+/// A question that is out, and whom it is about.
+#[derive(Debug)]
+struct Asked {
+    partitions: Vec<TopicPartition>,
+    pending: PendingEnds,
+}
+
+impl Vitals {
+    pub(super) fn new(handle: HealthHandle) -> Self {
+        Self { handle, unassigned: true, shown: None, asked: None, pending: None }
+    }
+}
+
+impl Keeper {
+    /// Says that the thread comes round, in a wait that has rounds of its own.
+    pub(super) fn beat(&self) {
+        self.vitals.handle.write(|observed| observed.came_round = Some(Instant::now()));
+    }
+
+    /// Writes down what is to be seen, unless that was done a moment ago.
+    pub(super) fn show(&mut self, now: Instant) {
+        if self.vitals.shown.is_none_or(|shown| shown + SHOW_EVERY <= now) {
+            self.show_now(now);
+        }
+    }
+
+    /// Writes down what is to be seen.
+    pub(super) fn show_now(&mut self, now: Instant) {
+        self.vitals.shown = Some(now);
+        let seen = self.observed(now);
+        self.vitals.handle.write(|observed| *observed = seen);
+    }
+
+    fn observed(&mut self, now: Instant) -> Observed {
+        let phase = match &self.failed {
+            Some(error) => Phase::Failed(condition(error)),
+            None if self.closing => Phase::Draining,
+            None => Phase::Running,
+        };
+        let held = &self.held;
+        let stopped = self.report.stopped.iter();
+        Observed {
+            phase,
+            stall_after: self.config.stall_after,
+            came_round: Some(now),
+            unassigned: self.vitals.unassigned,
+            cluster_away: self.waiting.cluster.clone(),
+            topics_missing: self.waiting.topics.clone(),
+            // Those that have gone to other members since are these members' concern.
+            stopped: stopped.filter(|one| held.contains_key(&one.partition)).cloned().collect(),
+            partitions: (self.held.iter_mut())
+                .map(|(partition, held)| seen(partition, held, &self.tracker, now))
+                .collect(),
+        }
+    }
+
+    /// Asks, now and then, whether partitions from which nothing comes have more, and notes the answer.
+    /// Never waits.
+    pub(super) fn ask_the_silent(&mut self, now: Instant) {
+        if let Some(asked) = &self.vitals.pending {
+            let Some(answer) = asked.pending.answer() else { return };
+            let asked = self.vitals.pending.take();
+            let partitions = asked.map_or_else(Vec::new, |asked| asked.partitions);
+            for partition in &partitions {
+                let of_it = answer.iter().find(|(name, _)| name == partition);
+                let end = of_it.and_then(|(_, end)| end.ok());
+                self.note_end(partition, end, now);
+            }
+        }
+        let every = self.config.stall_after / QUESTIONS;
+        if self.vitals.asked.is_some_and(|asked| now < asked + every) {
+            return;
+        }
+        let silent = self.held.iter().filter(|(_, held)| every <= held.reading.silent(now));
+        let partitions: Vec<TopicPartition> = silent.map(|(name, _)| name.clone()).collect();
+        if partitions.is_empty() {
+            return;
+        }
+        self.vitals.asked = Some(now);
+        let pending = PendingEnds::ask(&self.client, &partitions, every.min(QUESTION));
+        self.vitals.pending = pending.map(|pending| Asked { partitions, pending });
+    }
+
+    fn note_end(&mut self, partition: &TopicPartition, end: Option<Offset>, now: Instant) {
+        let Some(held) = self.held.get_mut(partition) else { return };
+        match end {
+            Some(end) => held.reading.ends_at(end, self.tracker.reached(partition), now),
+            None => held.reading.gets_on(now),
+        }
+    }
+}
+
+fn seen(
+    partition: &TopicPartition,
+    held: &mut Held,
+    tracker: &Tracker,
+    now: Instant,
+) -> PartitionObserved {
+    PartitionObserved {
+        partition: partition.clone(),
+        reached: tracker.reached(partition),
+        reading: held.reading,
+        hand: held.hand(now),
+    }
+}
+
+/// Writes down that a run begins, so that a thread which never comes round is noticed.
+pub(super) fn begun(handle: &HealthHandle, stall_after: Duration) {
+    handle.write(|observed| {
+        *observed = Observed {
+            phase: Phase::Running,
+            stall_after,
+            came_round: Some(Instant::now()),
+            unassigned: true,
+            ..Observed::default()
+        };
+    });
+}
+
+/// Writes down how a run ended.
+pub(super) fn ended(handle: &HealthHandle, outcome: &Result<ConsumeReport, ConsumeError>) {
+    let (phase, report) = match outcome {
+        Ok(report) => (Phase::Ended(report.ended), Some(report)),
+        Err(ConsumeError::Failed { source, report }) => {
+            (Phase::Failed(condition(source)), Some(&**report))
+        }
+        Err(error) => (Phase::Failed(Condition::Failed { reason: error.to_string() }), None),
+    };
+    let stopped = report.map_or_else(Vec::new, |report| report.stopped.clone());
+    handle.write(|observed| *observed = Observed { phase, stopped, ..Observed::default() });
+}
+
+fn condition(error: &ClientError) -> Condition {
+    match error {
+        ClientError::Kafka { code: RDKafkaErrorCode::FencedInstanceId, reason, .. } => {
+            Condition::Fenced { reason: reason.clone() }
+        }
+        _ => Condition::Failed { reason: error.to_string() },
+    }
+}
+
+/// The message in a handler's hands: written by its lane, twice a message, so without a lock and a
+/// clock; read by the poll thread, which adds the time.
+///
+/// The two may be read from two messages, when one follows the other in between; the next look then
+/// sees another one and starts its time anew.
+#[derive(Debug)]
+pub(super) struct InHand {
+    offset: AtomicI64,
+    attempt: AtomicU32,
+}
+
+/// No offset.
+const NOTHING: i64 = -1;
+
+impl Default for InHand {
+    fn default() -> Self {
+        Self { offset: AtomicI64::new(NOTHING), attempt: AtomicU32::new(0) }
+    }
+}
+
+impl InHand {
+    /// The handler is called with this message.
+    pub(super) fn take(&self, offset: Offset, attempt: u32) {
+        self.attempt.store(attempt, Ordering::Relaxed);
+        self.offset.store(offset.0, Ordering::Relaxed);
+    }
+
+    /// The handler has nothing to do.
+    pub(super) fn put_down(&self) {
+        self.offset.store(NOTHING, Ordering::Relaxed);
+    }
+
+    /// What is in hand at `now`; `before` is what this said the last time.
+    pub(super) fn look(&self, before: Option<Hand>, now: Instant) -> Option<Hand> {
+        let offset = match self.offset.load(Ordering::Relaxed) {
+            NOTHING => return None,
+            offset => Offset(offset),
+        };
+        let attempt = self.attempt.load(Ordering::Relaxed);
+        let since = before.filter(|before| before.offset == offset).map_or(now, |one| one.since);
+        Some(Hand { offset, attempt, since })
+    }
+}

@@ -1,0 +1,180 @@
+//! How a client is, as data: what stands in its way, and what follows for liveness and readiness.
+//!
+//! Owns the public data ([`Health`], [`Condition`], [`Liveness`], [`Readiness`], [`InWork`]), the
+//! handle they are read with ([`HealthHandle`]), and the pure rules behind them (`observed`,
+//! `reading`). What there is to observe is written down by the clients.
+//!
+//! Readiness answers "does it do its work now?" and liveness "would a restart help?". So whatever the
+//! cluster, a topic or a message is to blame for costs readiness alone.
+
+mod handle;
+mod observed;
+mod reading;
+mod words;
+
+use std::time::Duration;
+
+pub use handle::HealthHandle;
+pub(crate) use observed::{Absence, Hand, Observed, PartitionObserved, Phase};
+pub(crate) use reading::Reading;
+
+use crate::{Ended, Offset, StoppedPartition, TopicPartition};
+
+/// How a client is at one moment. `Display` says it in one line.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Health {
+    /// What stands in the way, the worst first; empty when nothing does.
+    pub conditions: Vec<Condition>,
+    /// The message that each busy handler has in its hands, the oldest first. A handler may take its
+    /// time, so this costs neither liveness nor readiness; whether it takes too long is for the
+    /// application to say.
+    pub in_work: Vec<InWork>,
+}
+
+/// Something that keeps a client from its work. Every one costs readiness;
+/// [`costs_liveness`](Self::costs_liveness) says which ones cost liveness too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Condition {
+    /// Another process has the same `group.instance.id`, and the group has taken its side (KIP-345).
+    /// This one can't go on.
+    Fenced {
+        /// What the client said.
+        reason: String,
+    },
+    /// The client can't go on.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+    /// The client's thread has not come round for `stall_after`: a call of librdkafka, or an event
+    /// listener, does not come back.
+    ThreadSilent {
+        /// For how long.
+        silent: Duration,
+    },
+    /// Nothing has been read from a partition for `stall_after`, though its lane has room and the
+    /// partition's leader says that there is more.
+    ReadingStalled {
+        /// The partition.
+        partition: TopicPartition,
+        /// How far it was read; `None`: nothing of it was.
+        reached: Option<Offset>,
+        /// Where it ends.
+        end: Offset,
+        /// For how long.
+        silent: Duration,
+    },
+    /// A partition goes no further here, for a message in it can't be handled. A restart would meet
+    /// the same message, so this costs no liveness; but a rollout must not go on as if all were well,
+    /// so it costs readiness.
+    PartitionStopped(StoppedPartition),
+    /// No broker answers.
+    WaitingForCluster {
+        /// What the client last said.
+        reason: String,
+        /// For how long.
+        waited: Duration,
+    },
+    /// The cluster answers, but these topics do not exist.
+    WaitingForTopics {
+        /// The missing ones, by name.
+        topics: Vec<String>,
+    },
+    /// The group has given this member nothing yet, not even an empty share; or it has taken it for
+    /// dead, and the next share is not there yet.
+    NotAssigned,
+    /// Intake has ended: handlers finish what they have in their hands, positions are committed, the
+    /// group is left.
+    Draining,
+    /// The run is over.
+    Ended(Ended),
+    /// `run` was not called yet.
+    NotStarted,
+}
+
+impl Condition {
+    /// True when a restart of the process may help, or nothing else can.
+    pub fn costs_liveness(&self) -> bool {
+        match self {
+            Self::Fenced { .. }
+            | Self::Failed { .. }
+            | Self::ThreadSilent { .. }
+            | Self::ReadingStalled { .. } => true,
+            Self::PartitionStopped(_)
+            | Self::WaitingForCluster { .. }
+            | Self::WaitingForTopics { .. }
+            | Self::NotAssigned
+            | Self::Draining
+            | Self::Ended(_)
+            | Self::NotStarted => false,
+        }
+    }
+}
+
+/// A message in a handler's hands: from its first attempt until it is handled, pauses included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct InWork {
+    /// Its partition.
+    pub partition: TopicPartition,
+    /// Its offset; of a batch, the first.
+    pub offset: Offset,
+    /// The attempt that was begun last, from 1.
+    pub attempt: u32,
+    /// For how long, to within 100 ms.
+    pub busy: Duration,
+}
+
+/// Whether the process should be left alone. `Display` says it in one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Liveness {
+    /// Yes.
+    Live,
+    /// No: it should be started anew.
+    NotLive(Vec<Condition>),
+}
+
+/// Whether the client does its work, or would if there were some. `Display` says it in one line.
+///
+/// An instance without a partition, because there are more instances than partitions, is ready: it
+/// takes over when another one goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Readiness {
+    /// Yes.
+    Ready,
+    /// No.
+    NotReady(Vec<Condition>),
+}
+
+impl Health {
+    /// Whether the process should be left alone.
+    pub fn liveness(&self) -> Liveness {
+        let grave = self.conditions.iter().filter(|condition| condition.costs_liveness());
+        let grave: Vec<Condition> = grave.cloned().collect();
+        if grave.is_empty() { Liveness::Live } else { Liveness::NotLive(grave) }
+    }
+
+    /// Whether the client does its work.
+    pub fn readiness(&self) -> Readiness {
+        if self.conditions.is_empty() {
+            Readiness::Ready
+        } else {
+            Readiness::NotReady(self.conditions.clone())
+        }
+    }
+
+    /// True when the process should be left alone.
+    pub fn is_live(&self) -> bool {
+        self.liveness() == Liveness::Live
+    }
+
+    /// True when the client does its work.
+    pub fn is_ready(&self) -> bool {
+        self.conditions.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests;

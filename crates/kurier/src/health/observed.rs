@@ -1,0 +1,135 @@
+//! What a client has observed of itself, and what follows from it. *Pure.*
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use super::{Condition, Health, InWork, Reading};
+use crate::{Ended, Offset, StoppedPartition, TopicPartition};
+
+/// How far a client's life has come.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// It was made.
+    #[default]
+    Made,
+    /// It does its work.
+    Running,
+    /// It finishes its work.
+    Draining,
+    /// It has ended as it was meant to.
+    Ended(Ended),
+    /// It can't go on, or could not begin. `Condition::Failed` or `Condition::Fenced`.
+    Failed(Condition),
+}
+
+/// A cluster that does not answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Absence {
+    pub(crate) since: Instant,
+    pub(crate) reason: String,
+}
+
+/// A message in a handler's hands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Hand {
+    pub(crate) offset: Offset,
+    pub(crate) attempt: u32,
+    pub(crate) since: Instant,
+}
+
+/// One partition that is assigned to this instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PartitionObserved {
+    pub(crate) partition: TopicPartition,
+    pub(crate) reached: Option<Offset>,
+    pub(crate) reading: Reading,
+    pub(crate) hand: Option<Hand>,
+}
+
+/// Everything that health follows from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Observed {
+    pub(crate) phase: Phase,
+    pub(crate) stall_after: Duration,
+    /// When the client's thread came round last, if it has one that is watched.
+    pub(crate) came_round: Option<Instant>,
+    /// Whether the client waits for the group to give it a share.
+    pub(crate) unassigned: bool,
+    pub(crate) cluster_away: Option<Absence>,
+    pub(crate) topics_missing: BTreeSet<String>,
+    /// Those of the partitions below that have stopped.
+    pub(crate) stopped: Vec<StoppedPartition>,
+    pub(crate) partitions: Vec<PartitionObserved>,
+}
+
+impl Observed {
+    /// What follows at `now`.
+    pub(crate) fn health(&self, now: Instant) -> Health {
+        let mut conditions = Vec::new();
+        let mut last = None;
+        match &self.phase {
+            Phase::Made => last = Some(Condition::NotStarted),
+            Phase::Running => self.running(now, &mut conditions),
+            Phase::Draining => last = Some(Condition::Draining),
+            Phase::Ended(ended) => last = Some(Condition::Ended(*ended)),
+            Phase::Failed(condition) => conditions.push(condition.clone()),
+        }
+        conditions.extend(self.stopped.iter().cloned().map(Condition::PartitionStopped));
+        self.elsewhere(now, &mut conditions);
+        conditions.extend(last);
+        Health { conditions, in_work: self.in_work(now) }
+    }
+
+    /// What only a client that does its work can lack. While it ends, its thread has a deadline.
+    fn running(&self, now: Instant, conditions: &mut Vec<Condition>) {
+        let silent = self.came_round.map(|last| now.saturating_duration_since(last));
+        if let Some(silent) = silent.filter(|silent| self.stall_after <= *silent) {
+            conditions.push(Condition::ThreadSilent { silent });
+        }
+        // A thread that is silent reads nothing either, and a cluster that is away gives nothing.
+        if conditions.is_empty() && self.cluster_away.is_none() {
+            conditions.extend(self.stalls(now));
+        }
+    }
+
+    fn stalls(&self, now: Instant) -> impl Iterator<Item = Condition> {
+        self.partitions.iter().filter_map(move |one| {
+            let end = one.reading.stalled(self.stall_after, now)?;
+            Some(Condition::ReadingStalled {
+                partition: one.partition.clone(),
+                reached: one.reached,
+                end,
+                silent: one.reading.silent(now),
+            })
+        })
+    }
+
+    /// What others are to blame for, as long as there is something to wait for.
+    fn elsewhere(&self, now: Instant, conditions: &mut Vec<Condition>) {
+        if !matches!(self.phase, Phase::Running | Phase::Draining) {
+            return;
+        }
+        if let Some(Absence { since, reason }) = &self.cluster_away {
+            let waited = now.saturating_duration_since(*since);
+            conditions.push(Condition::WaitingForCluster { reason: reason.clone(), waited });
+        }
+        if !self.topics_missing.is_empty() {
+            let topics = self.topics_missing.iter().cloned().collect();
+            conditions.push(Condition::WaitingForTopics { topics });
+        }
+        if self.unassigned && self.phase == Phase::Running {
+            conditions.push(Condition::NotAssigned);
+        }
+    }
+
+    fn in_work(&self, now: Instant) -> Vec<InWork> {
+        let in_hand = self.partitions.iter().filter_map(|one| {
+            let Hand { offset, attempt, since } = one.hand?;
+            let busy = now.saturating_duration_since(since);
+            Some(InWork { partition: one.partition.clone(), offset, attempt, busy })
+        });
+        let mut in_work: Vec<InWork> = in_hand.collect();
+        in_work.sort_by(|a, b| b.busy.cmp(&a.busy).then_with(|| a.partition.cmp(&b.partition)));
+        in_work
+    }
+}
