@@ -1,6 +1,6 @@
 //! What a consumer says of its health while things happen to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,6 +78,25 @@ async fn until(what: &str, health: &HealthHandle, is: impl Fn(&Health) -> bool) 
     .await
 }
 
+/// Asks the cluster until it says yes.
+async fn until_it_says(what: &str, yes: impl AsyncFn() -> bool) {
+    within(what, async {
+        while !yes().await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+}
+
+/// True when the group has handled and committed all there is in `partitions` partitions.
+async fn all_handled(cluster: &dyn TestCluster, partitions: usize) -> bool {
+    let admin = admin(cluster.bootstrap()).unwrap();
+    let lag = admin.lag(GROUP).await;
+    admin.close().await;
+    let rows = lag.map_or_else(|_| Vec::new(), |lag| lag.rows);
+    rows.len() == partitions && rows.iter().all(|row| row.lag() == Some(0))
+}
+
 fn open() -> CancellationToken {
     let gate = CancellationToken::new();
     gate.cancel();
@@ -120,39 +139,26 @@ async fn a_member_without_a_partition_is_ready_and_takes_over() {
     create_topic(&*cluster, TOPIC, 1).await.unwrap();
     let members = [("1", open()), ("2", open())]
         .map(|(instance, gate)| Running::start(&*cluster, instance, &gate));
-    let mut shares = BTreeMap::new();
     for member in &members {
         member.until("ready", Health::is_ready).await;
     }
-    within("both in the group", async {
-        while shares.len() < 2 || shares.values().sum::<usize>() != 1 {
-            shares = partitions_of(&*cluster).await;
-        }
+    until_it_says("both are in the group", async || {
+        shares(&*cluster).await.values().copied().collect::<BTreeSet<_>>() == [0, 1].into()
     })
     .await;
     assert!(members.iter().all(|member| member.health.now().is_ready()), "also without a share");
-    let owner = usize::from(shares.get("workers-2").is_some_and(|count| *count == 1));
+    let second_has_it = shares(&*cluster).await.get("workers-2") == Some(&1);
     let [first, second] = members;
-    let (owner, idle) = if owner == 0 { (first, second) } else { (second, first) };
+    let (owner, idle) = if second_has_it { (second, first) } else { (first, second) };
     assert_eq!(owner.stop().await.handled, 0);
     send(&*cluster, &[(0, "for the other one")]).await;
-    within("the take-over", async {
-        while partitions_of(&*cluster).await.values().sum::<usize>() != 1 {}
-    })
-    .await;
+    until_it_says("the take-over", async || all_handled(&*cluster, 1).await).await;
     assert!(idle.health.now().is_ready());
-    let lag = || async {
-        let admin = admin(cluster.bootstrap()).unwrap();
-        let lag = admin.lag(GROUP).await;
-        admin.close().await;
-        lag.is_ok_and(|lag| lag.rows.iter().all(|row| row.lag() == Some(0)))
-    };
-    within("its message", async { while !lag().await {} }).await;
     assert_eq!(idle.stop().await.handled, 1);
 }
 
 /// How many partitions each member of the group has, by its client's name.
-async fn partitions_of(cluster: &dyn TestCluster) -> BTreeMap<String, usize> {
+async fn shares(cluster: &dyn TestCluster) -> BTreeMap<String, usize> {
     let admin = admin(cluster.bootstrap()).unwrap();
     let group = admin.describe_group(GROUP).await;
     admin.close().await;
@@ -177,17 +183,7 @@ async fn without_brokers_it_names_the_reason_and_is_ready_again_by_itself() {
     within("the start of all nodes", cluster.start_all()).await.unwrap();
     consumer.until("ready again", Health::is_ready).await;
     send(&*cluster, &[(0, "a"), (1, "b"), (2, "c")]).await;
-    let admin = admin(cluster.bootstrap()).unwrap();
-    within("all is handled", async {
-        while !admin
-            .lag(GROUP)
-            .await
-            .is_ok_and(|lag| lag.rows.len() == 3 && lag.rows.iter().all(|row| row.lag() == Some(0)))
-        {
-        }
-    })
-    .await;
-    admin.close().await;
+    until_it_says("all is handled", async || all_handled(&*cluster, 3).await).await;
     assert!(consumer.health.now().is_ready());
     assert_eq!(consumer.stop().await.handled, 3, "one and the same run");
 }
@@ -233,6 +229,24 @@ async fn a_fenced_static_member_is_neither_live_nor_ready() {
     second.stop().await;
 }
 
+/// One of them gets the only partition; the other one learns that the topic is there all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_members_that_waited_for_one_partition_are_both_ready() {
+    let cluster = cluster().await.unwrap();
+    let both = ["1", "2"].map(|instance| Running::start(&*cluster, instance, &open()));
+    let missing = Condition::WaitingForTopics { topics: vec![TOPIC.to_owned()] };
+    for member in &both {
+        member.until("it waits", |it| it.conditions.contains(&missing)).await;
+    }
+    create_topic(&*cluster, TOPIC, 1).await.unwrap();
+    for member in &both {
+        member.until("ready", Health::is_ready).await;
+    }
+    for member in both {
+        member.stop().await;
+    }
+}
+
 /// A process with this instance's name.
 fn process(cluster: &dyn TestCluster, more: &[&str]) -> Kurier {
     let mut args = vec!["consume", "single", TOPIC, "--group", GROUP, "--instance", "x"];
@@ -272,10 +286,10 @@ async fn control_two_processes_with_one_name_share_without_static_membership() {
     create_topic(&*cluster, TOPIC, 2).await.unwrap();
     let both = [process(&*cluster, &[]), process(&*cluster, &[])];
     let admin = admin(cluster.bootstrap()).unwrap();
-    within("one partition each", async {
-        while !admin.describe_group(GROUP).await.is_ok_and(|group| {
+    until_it_says("one partition each", async || {
+        admin.describe_group(GROUP).await.is_ok_and(|group| {
             group.members.len() == 2 && group.members.iter().all(|it| it.partitions.len() == 1)
-        }) {}
+        })
     })
     .await;
     admin.close().await;

@@ -149,7 +149,7 @@ fn liveness_and_readiness_as_a_table() {
             Observed { phase: Phase::Failed(fenced()), ..base() },
             false,
             false,
-            "not live, not ready: fenced: another process has this instance's name (newer)",
+            "not live, not ready: fenced: another process has this instance's name",
         ),
         (
             "failed",

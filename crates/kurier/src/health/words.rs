@@ -48,9 +48,8 @@ impl Display for InWork {
 impl Display for Condition {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Fenced { reason } => {
-                write!(f, "fenced: another process has this instance's name ({reason})")
-            }
+            // What the client says of it is the same in more words.
+            Self::Fenced { .. } => f.write_str("fenced: another process has this instance's name"),
             Self::Failed { reason } => write!(f, "the client can't go on: {reason}"),
             Self::ThreadSilent { silent } => {
                 write!(f, "the client's thread has been silent for {}", Span(*silent))
