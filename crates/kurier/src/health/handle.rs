@@ -34,3 +34,20 @@ impl fmt::Debug for HealthHandle {
         f.debug_tuple("HealthHandle").field(&self.now()).finish()
     }
 }
+
+/// The handle of a builder that is cloned by `derive`: the clone becomes another client, with a health
+/// of its own.
+#[derive(Debug, Default)]
+pub(crate) struct OwnHandle(HealthHandle);
+
+impl OwnHandle {
+    pub(crate) fn get(&self) -> HealthHandle {
+        self.0.clone()
+    }
+}
+
+impl Clone for OwnHandle {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}

@@ -15,6 +15,7 @@ mod words;
 use std::time::Duration;
 
 pub use handle::HealthHandle;
+pub(crate) use handle::OwnHandle;
 pub(crate) use observed::{Absence, Hand, Observed, PartitionObserved, Phase};
 pub(crate) use reading::Reading;
 

@@ -13,6 +13,7 @@ use super::event::{Listener, ProducerEvent};
 use super::topics::KnownTopics;
 use super::worker::{Callbacks, Client, Stop, Worker};
 use crate::config::native_config;
+use crate::health::{HealthHandle, OwnHandle};
 use crate::{ConfigProblems, DeliveryProfile, ProducerConfig};
 
 /// A producer in the making; from [`MessageProducer::builder`]. Defaults are those of
@@ -24,11 +25,13 @@ pub struct ProducerBuilder {
     config: ProducerConfig,
     on_event: Listener<ProducerEvent>,
     on_delivery: Listener<DeliveryReport>,
+    health: OwnHandle,
 }
 
 impl ProducerBuilder {
     pub(super) fn new(config: ProducerConfig) -> Self {
-        Self { config, on_event: Listener::default(), on_delivery: Listener::default() }
+        let (on_event, on_delivery) = (Listener::default(), Listener::default());
+        Self { config, on_event, on_delivery, health: OwnHandle::default() }
     }
 
     /// How messages are retried. Default: [`DeliveryProfile::Default`].
@@ -102,6 +105,12 @@ impl ProducerBuilder {
         self
     }
 
+    /// Where the health of the producer is to be read; also after it is built, and after it is closed.
+    /// A clone of the builder, which becomes another producer, has another.
+    pub fn health(&self) -> HealthHandle {
+        self.health.get()
+    }
+
     /// A function that is told of every delivery and failure, on the producer's own thread: it must not
     /// block. Cheaper than awaiting each [`Delivery`](super::Delivery).
     pub fn on_delivery(
@@ -120,7 +129,8 @@ impl ProducerBuilder {
         clippy::unused_async,
         reason = "room to look at the cluster, without a change for callers"
     )]
-    pub async fn build(self) -> Result<MessageProducer, BuildError> {
+    pub async fn build(mut self) -> Result<MessageProducer, BuildError> {
+        self.on_event = self.on_event.with_health(self.health.get());
         let properties = self.config.properties()?;
         let config = self.config.checked()?;
         let client: Client = native_config(&properties)

@@ -2,6 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
+
+use crate::health::{Absence, HealthHandle, Observed, Phase};
+use crate::{Condition, Ended};
 
 /// Something that happened to a producer. Each is said once, when it begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +48,45 @@ impl<E> Listener<E> {
     }
 }
 
+impl Listener<ProducerEvent> {
+    /// Writes down for `health` what the events say, and, when the last clone of this is gone, that the
+    /// producer has ended: its thread owns them.
+    pub(super) fn with_health(self, health: HealthHandle) -> Self {
+        health.write(|observed| observed.phase = Phase::Running);
+        let health = Noted(health);
+        Self::new(move |event| {
+            health.0.write(|observed| event.note(observed, Instant::now()));
+            self.tell(|| event.clone());
+        })
+    }
+}
+
+impl ProducerEvent {
+    fn note(&self, observed: &mut Observed, now: Instant) {
+        match self {
+            Self::WaitingForCluster { reason } => {
+                observed.cluster_away = Some(Absence { since: now, reason: reason.clone() });
+            }
+            Self::ClusterBack => observed.cluster_away = None,
+            Self::Fatal { reason } => {
+                observed.phase = Phase::Failed(Condition::Failed { reason: reason.clone() });
+            }
+        }
+    }
+}
+
+struct Noted(HealthHandle);
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        self.0.write(|observed| {
+            if observed.phase == Phase::Running {
+                observed.phase = Phase::Ended(Ended::Shutdown);
+            }
+        });
+    }
+}
+
 impl<E> Default for Listener<E> {
     fn default() -> Self {
         Self(None)
@@ -59,5 +102,65 @@ impl<E> Clone for Listener<E> {
 impl<E> fmt::Debug for Listener<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.is_some() { "Listener(Some)" } else { "Listener(None)" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+    use std::time::Duration;
+
+    use rdkafka::mocking::MockCluster;
+
+    use super::*;
+    use crate::{Health, Message, MessageProducer};
+
+    async fn until(what: &str, health: &HealthHandle, is: impl Fn(&Health) -> bool) {
+        let looks = async {
+            while !is(&health.now()) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let ended = tokio::time::timeout(Duration::from_secs(60), looks).await;
+        ended.unwrap_or_else(|_| panic!("{what}: {}", health.now()));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_producer_is_ready_but_for_the_time_without_a_cluster() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("orders", 1, 1).unwrap();
+        let builder = MessageProducer::builder(cluster.bootstrap_servers())
+            .stall_after(Duration::from_millis(300));
+        let (health, other) = (builder.health(), builder.clone().health());
+        assert_eq!(health.now().conditions, [Condition::NotStarted]);
+        let producer = builder.build().await.unwrap();
+        assert!(health.now().is_ready());
+        let message = Message::new("hello").unwrap();
+        producer.send("orders", &message).await.unwrap().await.unwrap();
+        cluster.broker_down(1).unwrap();
+        let delivery = producer.send("orders", &message).await.unwrap();
+        let waits = |it: &Health| {
+            it.is_live() && matches!(it.conditions[..], [Condition::WaitingForCluster { .. }])
+        };
+        until("it waits", &health, waits).await;
+        cluster.broker_up(1).unwrap();
+        delivery.await.unwrap();
+        until("ready again", &health, Health::is_ready).await;
+        assert_eq!(producer.close(Duration::from_secs(10)).await.unsent, []);
+        let ended = |it: &Health| it.conditions == [Condition::Ended(Ended::Shutdown)];
+        until("ended", &health, ended).await;
+        assert_eq!(other.now().conditions, [Condition::NotStarted], "a clone is another producer");
+    }
+
+    #[test]
+    fn a_producer_that_can_not_go_on_is_not_live_also_after_its_end() {
+        let health = HealthHandle::default();
+        let listener = Listener::default().with_health(health.clone());
+        listener.tell(|| ProducerEvent::Fatal { reason: "out of order".to_owned() });
+        drop(listener);
+        let failed = Condition::Failed { reason: "out of order".to_owned() };
+        assert_eq!(health.now().conditions, [failed]);
+        assert!(!health.now().is_live());
     }
 }

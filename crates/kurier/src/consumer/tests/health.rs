@@ -260,6 +260,31 @@ async fn a_slow_handler_and_an_idle_topic_are_no_lack_of_progress() {
     assert_eq!(within(30, "the end", run).await.unwrap().unwrap().handled, 100);
 }
 
+/// The answers take so long that a question is out for a good part of the time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn closes_while_the_leaders_are_asked_are_clean() {
+    let cluster = mock(3);
+    let bootstrap = cluster.bootstrap_servers();
+    let mut runs = tokio::task::JoinSet::new();
+    for number in 0..12 {
+        let builder = quick(&bootstrap, &format!("g{number}"));
+        let (health, shutdown) = (builder.health(), CancellationToken::new());
+        runs.spawn(async move {
+            let run = tokio::spawn(builder.run(fine, shutdown.clone()));
+            until("ready", &health, Health::is_ready).await;
+            tokio::time::sleep(STALL / 4 + Duration::from_millis(number * 217)).await;
+            shutdown.cancel();
+            within(40, "a close", run).await.unwrap().unwrap()
+        });
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let slow = Duration::from_millis(400);
+    (1..=3).for_each(|broker| cluster.broker_round_trip_time(broker, slow).unwrap());
+    while let Some(report) = runs.join_next().await {
+        assert_eq!(report.unwrap().closed, Closed::Clean);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_listener_that_blocks_the_thread_costs_liveness_until_it_comes_back() {
     let cluster = mock(1);
