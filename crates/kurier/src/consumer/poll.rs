@@ -259,6 +259,7 @@ impl Keeper {
         let mut back = Vec::new();
         let mut troubles = Vec::new();
         for (partition, held) in &mut self.held {
+            // What no cluster can be told to do: one partition of several is forgotten.
             #[cfg(test)]
             if super::tests::is_left_unread(&self.config.group, partition) {
                 continue;

@@ -72,6 +72,7 @@ impl Keeper {
         };
         if self.ends.rules.at_end {
             for number in 0..count {
+                self.beat();
                 match self.client.fetch_watermarks(topic, number, QUESTION) {
                     Ok((_, end)) => {
                         let partition = TopicPartition::new(topic, PartitionId(number));

@@ -3,6 +3,7 @@
 //! It owns when that is written, and the question to the cluster whether partitions that are silent
 //! have more. What follows from it is decided by [`health`](crate::health).
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -10,10 +11,10 @@ use rdkafka::error::RDKafkaErrorCode;
 
 use super::held::Held;
 use super::poll::Keeper;
-use super::report::{ConsumeError, ConsumeReport};
+use super::report::{ConsumeError, ConsumeReport, StoppedPartition};
 use crate::commit::Tracker;
 use crate::health::{Hand, Observed, PartitionObserved, Phase};
-use crate::sys::PendingEnds;
+use crate::sys::{ByPartition, PendingEnds};
 use crate::{ClientError, Condition, HealthHandle, Offset, TopicPartition};
 
 /// The least time between two writings in busy rounds.
@@ -73,8 +74,6 @@ impl Keeper {
             None if self.closing => Phase::Draining,
             None => Phase::Running,
         };
-        let held = &self.held;
-        let stopped = self.report.stopped.iter();
         Observed {
             phase,
             stall_after: self.config.stall_after,
@@ -82,29 +81,37 @@ impl Keeper {
             unassigned: self.vitals.unassigned,
             cluster_away: self.waiting.cluster.clone(),
             topics_missing: self.waiting.topics.clone(),
-            // Those that have gone to other members since are these members' concern.
-            stopped: stopped.filter(|one| held.contains_key(&one.partition)).cloned().collect(),
+            stopped: self.stopped(),
             partitions: (self.held.iter_mut())
                 .map(|(partition, held)| seen(partition, held, &self.tracker, now))
                 .collect(),
         }
     }
 
+    /// The partitions that are stopped here now: one that has gone to another member since is that
+    /// one's concern, and one that came back may fare better.
+    fn stopped(&self) -> Vec<StoppedPartition> {
+        let all = &self.report.stopped;
+        let held = self.held.iter().filter(|(_, held)| held.stopped);
+        let mut stopped: Vec<StoppedPartition> = held
+            .filter_map(|(name, _)| all.iter().rfind(|one| one.partition == *name).cloned())
+            .collect();
+        stopped.sort_by(|a, b| a.partition.cmp(&b.partition));
+        stopped
+    }
+
     /// Asks, now and then, whether partitions from which nothing comes have more, and notes the answer.
     /// Never waits.
     pub(super) fn ask_the_silent(&mut self, now: Instant) {
-        if let Some(asked) = &self.vitals.pending {
-            let Some(answer) = asked.pending.answer() else { return };
-            let asked = self.vitals.pending.take();
-            let partitions = asked.map_or_else(Vec::new, |asked| asked.partitions);
-            for partition in &partitions {
-                let of_it = answer.iter().find(|(name, _)| name == partition);
-                let end = of_it.and_then(|(_, end)| end.ok());
-                self.note_end(partition, end, now);
+        if let Some(asked) = self.vitals.pending.take() {
+            match asked.pending.answer() {
+                Some(answer) => self.note_ends(&asked.partitions, answer, now),
+                None => self.vitals.pending = Some(asked),
             }
         }
         let every = self.config.stall_after / QUESTIONS;
-        if self.vitals.asked.is_some_and(|asked| now < asked + every) {
+        let lately = self.vitals.asked.is_some_and(|asked| now < asked + every);
+        if lately || self.vitals.pending.is_some() {
             return;
         }
         let silent = self.held.iter().filter(|(_, held)| every <= held.reading.silent(now));
@@ -117,11 +124,15 @@ impl Keeper {
         self.vitals.pending = pending.map(|pending| Asked { partitions, pending });
     }
 
-    fn note_end(&mut self, partition: &TopicPartition, end: Option<Offset>, now: Instant) {
-        let Some(held) = self.held.get_mut(partition) else { return };
-        match end {
-            Some(end) => held.reading.ends_at(end, self.tracker.reached(partition), now),
-            None => held.reading.gets_on(now),
+    fn note_ends(&mut self, asked: &[TopicPartition], answer: ByPartition<Offset>, now: Instant) {
+        let ends: HashMap<_, _> =
+            answer.into_iter().filter_map(|(name, end)| Some((name, end.ok()?))).collect();
+        for partition in asked {
+            let Some(held) = self.held.get_mut(partition) else { continue };
+            match ends.get(partition) {
+                Some(end) => held.reading.ends_at(*end, self.tracker.reached(partition), now),
+                None => held.reading.gets_on(now),
+            }
         }
     }
 }

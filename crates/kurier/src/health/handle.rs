@@ -12,8 +12,8 @@ use super::{Health, Observed};
 pub struct HealthHandle(Arc<Mutex<Observed>>);
 
 impl HealthHandle {
-    /// How the client is now. What is said of a consumer is at most 50 ms old, unless its thread is
-    /// silent, which is then among the conditions once it has lasted for `stall_after`.
+    /// How the client is now. What is said of a consumer is at most 100 ms old, unless its thread
+    /// is silent, which is among the conditions once it has lasted for `stall_after`.
     pub fn now(&self) -> Health {
         self.observed().health(Instant::now())
     }
