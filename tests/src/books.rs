@@ -281,3 +281,94 @@ fn seen(line: &Value) -> anyhow::Result<Seen> {
     let position = Position::new(TopicPartition::new(topic, partition), offset);
     Ok(Seen { id, position: Some(position), content: None })
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use kurier::Receipt;
+    use serde_json::json;
+
+    use super::*;
+
+    /// Sends a message and has it acknowledged at `offset`; returns what `kurier consume` prints of it.
+    fn send(books: &Books, offset: i64) -> Value {
+        let message = Message::new("content").unwrap().with_key(format!("{offset}"));
+        books.intended(&message).unwrap();
+        books.sent(message.id());
+        let (topic, partition) = ("t".into(), PartitionId(0));
+        let offset = Offset(offset);
+        let receipt = Receipt { topic, partition, offset: Some(offset), timestamp: None };
+        books.settled(message.id(), &Ok(receipt));
+        json!({"topic": "t", "partition": 0, "offset": offset.0, "message": {"id": message.id()}})
+    }
+
+    fn committed(next: i64) -> Committed {
+        [(TopicPartition::new("t", PartitionId(0)), Offset(next))].into()
+    }
+
+    #[test]
+    fn a_commit_sampled_before_the_line_came_through_the_pipe_is_not_ahead() {
+        let books = Books::named("late line", &["g"]);
+        books.prints("g", "1");
+        let first = send(&books, 0);
+        books.sampled("g", committed(1));
+        let second = send(&books, 1);
+        assert_eq!(books.judge().groups[0].commits, 0, "it waits");
+        books.printed("g", "1", &first).unwrap();
+        books.printed("g", "1", &second).unwrap();
+        let judgement = books.judge();
+        assert_eq!(judgement.groups[0].commits, 1);
+        assert!(judgement.holds(), "{judgement}");
+    }
+
+    #[test]
+    fn a_commit_of_what_a_process_prints_later_is_ahead() {
+        let books = Books::named("early commit", &["g"]);
+        books.prints("g", "1");
+        let first = send(&books, 0);
+        books.sampled("g", committed(1));
+        let second = send(&books, 1);
+        books.printed("g", "1", &second).unwrap();
+        books.printed("g", "1", &first).unwrap();
+        let broken: Vec<OffenceKind> = books.judge().broken().collect();
+        assert_eq!(broken, [OffenceKind::CommitAhead]);
+    }
+
+    #[test]
+    fn a_judgement_that_does_not_hold_panics_and_leaves_its_evidence() {
+        let books = Books::named("evidence of a test", &["g"]);
+        send(&books, 0);
+        let judgement = books.judge();
+        let expecting = || books.expect_holds(&judgement);
+        let panicked = catch_unwind(AssertUnwindSafe(expecting)).unwrap_err();
+        let said = panicked.downcast_ref::<String>().unwrap();
+        assert!(said.contains("evidence of a test does not hold: [Lost]"), "{said}");
+        books.expect_holds_but_for(&judgement, &[OffenceKind::Lost]);
+
+        let folder = books.keep_evidence(&judgement).unwrap();
+        let read = |name| std::fs::read_to_string(folder.join(name)).unwrap();
+        assert_eq!(read("events.ndjson").lines().count(), 3);
+        assert!(read("account.txt").contains("acknowledged, and never handled"));
+        let kept: Value = serde_json::from_str(&read("judgement.json")).unwrap();
+        assert_eq!(kept["groups"][0]["lost"], 1);
+    }
+
+    #[test]
+    fn what_is_received_beside_a_listener_is_not_handled_twice() {
+        let books = Arc::new(Books::named("listener", &["g"]));
+        let line = send(&books, 0);
+        let partition = TopicPartition::new("t", PartitionId(0));
+        let id: Uuid = serde_json::from_value(line["message"]["id"].clone()).unwrap();
+        let message = Message::new("content").unwrap().with_id(id);
+        let listener = books.listener("g", "1");
+        let record = Record::new("t", PartitionId(0), Offset(0)).with_value(vec![1]);
+        books.received("g", &Received::new(record, Some(message)));
+        assert_eq!(books.handled_by("g"), 0);
+        listener(&ConsumerEvent::Handled { partition, offset: Offset(0), attempt: 1 });
+        let judgement = books.judge();
+        assert_eq!((books.handled_by("g"), judgement.groups[0].duplicates), (1, 0));
+        assert_eq!(judgement.corrupt, 1, "it was given something else");
+    }
+}

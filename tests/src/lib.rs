@@ -11,6 +11,7 @@ pub mod books;
 pub mod cluster;
 mod evidence;
 pub mod fleet;
+pub mod follow;
 pub mod load;
 pub mod process;
 pub mod proxy;

@@ -1,19 +1,18 @@
 //! Instances of a group, and what happens to their partitions when one of them dies.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kurier::{DeliveryProfile, MessageProducer};
+use kurier::{DeliveryProfile, MessageProducer, Offset, PartitionId, TopicPartition};
+use kurier_tests::audit;
 use kurier_tests::binary::Kurier;
 use kurier_tests::books::Books;
 use kurier_tests::cluster::{TestCluster, admin, cluster, create_topic};
+use kurier_tests::follow::{Follower, Sampler};
 use kurier_tests::load::Load;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::message::Message as _;
-use serde_json::Value;
-use uuid::Uuid;
 
 use crate::{until, within};
 
@@ -31,58 +30,69 @@ fn instance(cluster: &dyn TestCluster, kind: &str, name: &str, more: &[&str]) ->
     Kurier::start(cluster.bootstrap(), &args).unwrap()
 }
 
-/// What a line of `kurier consume` names.
-fn id(line: &Value) -> Uuid {
-    line["message"]["id"].as_str().unwrap().parse().unwrap()
-}
-
-fn ids(lines: &[Value]) -> HashSet<Uuid> {
-    lines.iter().map(id).collect()
-}
-
 async fn sender(cluster: &dyn TestCluster) -> Arc<MessageProducer> {
     let builder = MessageProducer::builder(cluster.bootstrap());
     Arc::new(builder.delivery(DeliveryProfile::Default).build().await.unwrap())
+}
+
+/// An instance and what follows its lines.
+struct Member {
+    process: Kurier,
+    follower: Follower,
+}
+
+impl Member {
+    fn start(cluster: &dyn TestCluster, books: &Arc<Books>, kind: &str, name: &str) -> Self {
+        let follower = Follower::new(books, GROUP, name);
+        Self { process: instance(cluster, kind, name, &[]), follower }
+    }
+
+    fn follow(&mut self) {
+        self.follower.enter(&self.process.lines()).unwrap();
+    }
 }
 
 /// Three processes share three partitions; one is killed under load and the others go on.
 async fn one_of_three_is_killed(kind: &str) {
     let cluster = cluster().await.unwrap();
     create_topic(&*cluster, TOPIC, 3).await.unwrap();
-    let books = Arc::new(Books::new(&[GROUP]));
-    let mut members: Vec<Kurier> =
-        ["1", "2", "3"].iter().map(|name| instance(&*cluster, kind, name, &[])).collect();
+    let books = Arc::new(Books::named(&format!("1 of 3 killed, {kind}"), &[GROUP]));
+    let mut members: Vec<Member> =
+        ["1", "2", "3"].iter().map(|name| Member::start(&*cluster, &books, kind, name)).collect();
     within("one partition each", one_partition_each(&*cluster)).await;
+    let sampler = Sampler::start(cluster.bootstrap(), &books, GROUP).unwrap();
 
     let producer = sender(&*cluster).await;
     let load = Load { keys: 32, each: 200, pause: Duration::from_millis(10) };
     let load = load.start(&producer, TOPIC, &books);
     for member in &mut members {
-        member.wait_for_lines(100).await.unwrap();
+        member.process.wait_for_lines(100).await.unwrap();
+        member.follow();
     }
-    let mut printed = members.remove(0).kill().unwrap();
+    let Member { process, follower } = members.remove(0);
+    books.note("instance 1 is killed");
+    follower.end(&process.kill().unwrap()).unwrap();
     within("the load", load.finish()).await.unwrap();
-    let (_, delivered, _) = books.counts();
 
-    let seen = |members: &[Kurier], printed: &[Value]| {
-        let mut seen = ids(printed);
-        members.iter().for_each(|member| seen.extend(ids(&member.lines())));
-        seen.len() as u64
-    };
-    until("the others take over", || seen(&members, &printed) == delivered).await;
-    for member in members {
-        let ended = member.stop().await.unwrap();
+    until("the others take over", || {
+        members.iter_mut().for_each(Member::follow);
+        books.is_complete()
+    })
+    .await;
+    for Member { process, follower } in members {
+        let ended = process.stop().await.unwrap();
         assert_eq!(ended.status.code(), Some(143), "{}", ended.talk);
-        printed.extend(ended.lines);
+        follower.end(&ended.lines).unwrap();
     }
-    for line in &printed {
-        books.handled(GROUP, id(line));
-    }
+    within("the last sample", sampler.finish()).await.unwrap();
+    audit::enter(&books, cluster.bootstrap(), TOPIC).await.unwrap();
     let verdict = books.judge();
-    let group = &verdict.groups[0];
-    eprintln!("{:?}, {kind}, 1 of 3 killed: {group:?}", cluster.kind());
-    assert_eq!((group.lost, group.foreign), (0, 0), "{verdict:?}");
-    assert!(5_000 <= verdict.delivered, "{verdict:?}");
+    eprintln!("{:?}, {kind}, 1 of 3 killed: {verdict}", cluster.kind());
+    books.expect_holds(&verdict);
+    assert_eq!(verdict.groups[0].foreign, 0, "{verdict}");
+    // Three partitions, each at its end and at least once before.
+    assert!(6 <= verdict.groups[0].commits, "hardly a commit was sampled: {verdict:?}");
+    assert!(5_000 <= verdict.delivered, "{verdict}");
     within("lag", no_lag(&*cluster)).await;
 }
 
@@ -131,16 +141,23 @@ async fn what_was_handled_and_not_committed_comes_again() {
     within("sending", load.start(&producer, TOPIC, &books).finish()).await.unwrap();
 
     let late = ["--commit-interval", "1h"];
+    let follower = Follower::new(&books, GROUP, "1");
     let mut first = instance(&*cluster, "single", "1", &late);
     first.wait_for_lines(100).await.unwrap();
-    let before = ids(&first.kill().unwrap());
+    let before = first.kill().unwrap();
+    follower.end(&before).unwrap();
+    let follower = Follower::new(&books, GROUP, "2");
     let second = instance(&*cluster, "single", "2", &["--exit-at-end"]);
     let ended = within("the second", second.wait()).await.unwrap();
     assert_eq!(ended.status.code(), Some(0), "{}", ended.talk);
+    follower.end(&ended.lines).unwrap();
 
-    let again = ids(&ended.lines);
-    assert!(before.is_subset(&again), "handled and not committed, so all of it comes again");
-    assert_eq!(again.len() as u64, books.counts().1);
+    audit::enter(&books, cluster.bootstrap(), TOPIC).await.unwrap();
+    let verdict = books.judge();
+    books.expect_holds(&verdict);
+    let again = verdict.groups[0].duplicates;
+    assert_eq!(again, before.len() as u64, "handled and not committed, so all of it comes again");
+    assert_eq!(ended.lines.len() as u64, verdict.delivered);
 }
 
 /// The control: a reader that commits what it was given before it is handled, and dies.
@@ -154,7 +171,7 @@ async fn control_a_commit_before_the_handler_loses() {
     within("sending", load.start(&producer, TOPIC, &books).finish()).await.unwrap();
 
     let bootstrap = cluster.bootstrap().to_owned();
-    let committed = tokio::task::spawn_blocking(move || {
+    let (partition, offset) = tokio::task::spawn_blocking(move || {
         let careless: BaseConsumer = ClientConfig::new()
             .set("bootstrap.servers", bootstrap)
             .set("group.id", GROUP)
@@ -167,17 +184,19 @@ async fn control_a_commit_before_the_handler_loses() {
             if let Some(Ok(record)) = careless.poll(Duration::from_millis(100)) {
                 careless.commit_message(&record, CommitMode::Sync).unwrap();
                 // It was told to handle this one, has committed it, and dies.
-                return (record.partition(), record.offset());
+                return (PartitionId(record.partition()), Offset(record.offset()));
             }
         }
     })
     .await
     .unwrap();
+    let partition = TopicPartition::new(TOPIC, partition);
+    books.committed(GROUP, "careless", &partition, offset.next());
     crate::handle_all(cluster.bootstrap(), TOPIC, GROUP, &books).await;
-    let lost = books.judge().groups[0].lost;
-    eprintln!(
-        "{:?}, control: committed {committed:?} before handling, lost {lost}",
-        cluster.kind()
-    );
-    assert!(0 < lost, "a commit before the handler lost nothing, so this suite sees no loss");
+    audit::enter(&books, cluster.bootstrap(), TOPIC).await.unwrap();
+    let verdict = books.judge();
+    eprintln!("{:?}, control: {partition} committed before handling: {verdict}", cluster.kind());
+    assert!(0 < verdict.groups[0].lost, "it lost nothing, so this suite sees no loss: {verdict}");
+    assert!(0 < verdict.unhandled() && 0 < verdict.commits_ahead(), "{verdict}");
+    assert_eq!(verdict.lost(), 0, "the log has it all: {verdict}");
 }

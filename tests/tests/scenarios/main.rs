@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 #![allow(clippy::print_stderr, reason = "the figures of a run are for the person who runs it")]
 
+mod corrupt;
 mod group;
 mod health;
 mod leader;
@@ -39,7 +40,7 @@ fn not_run(why: &str) {
 }
 
 /// Waits until `reached` is true.
-async fn until(what: &str, reached: impl Fn() -> bool) {
+async fn until(what: &str, mut reached: impl FnMut() -> bool) {
     within(what, async {
         while !reached() {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -48,7 +49,8 @@ async fn until(what: &str, reached: impl Fn() -> bool) {
     .await;
 }
 
-/// A single consumer that enters what it handles in the books, until the end of the topic.
+/// A single consumer that enters in the books what it is assigned, handles and commits, until the end
+/// of the topic.
 async fn handle_all(
     bootstrap: &str,
     topic: &str,
@@ -64,6 +66,7 @@ async fn handle_all(
         .group(group)
         .decoder(MessageDecoder::default())
         .exit_at_end(true)
+        .on_event(books.listener(group, "reader"))
         .run(handler, CancellationToken::new());
     let report = within("the consumer", run).await.unwrap();
     assert_eq!(report.closed, Closed::Clean);

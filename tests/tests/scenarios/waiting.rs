@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use kurier::{MessageProducer, NodeId};
+use kurier_tests::audit;
 use kurier_tests::binary::Kurier;
 use kurier_tests::books::Books;
 use kurier_tests::cluster::{NODES, cluster, create_topic};
+use kurier_tests::follow::Follower;
 use kurier_tests::load::Load;
 
 use crate::{until, within};
@@ -36,7 +38,9 @@ async fn consumers_wait_for_the_cluster_and_for_the_topic() {
     })
     .await;
     create_topic(&*cluster, TOPIC, 3).await.unwrap();
-    let books = Arc::new(Books::new(&[]));
+    let groups = ["single_message_group_1", "batch_message_group_1"];
+    let books = Arc::new(Books::new(&groups));
+    let followers = groups.map(|group| Follower::new(&books, group, "1"));
     let producer = Arc::new(MessageProducer::builder(bootstrap).build().await.unwrap());
     let load = Load { keys: 8, each: 25, pause: std::time::Duration::ZERO };
     within("sending", load.start(&producer, TOPIC, &books).finish()).await.unwrap();
@@ -45,11 +49,14 @@ async fn consumers_wait_for_the_cluster_and_for_the_topic() {
         [&single, &batch].iter().all(|it| it.lines().len() as u64 == books.counts().1)
     })
     .await;
-    for consumer in [single, batch] {
+    for (consumer, follower) in [single, batch].into_iter().zip(followers) {
         let ended = consumer.stop().await.unwrap();
         assert_eq!(ended.status.code(), Some(143), "{}", ended.talk);
         assert_eq!(ended.lines.len(), 200);
+        follower.end(&ended.lines).unwrap();
     }
+    audit::enter(&books, bootstrap, TOPIC).await.unwrap();
+    books.expect_holds(&books.judge());
 }
 
 #[test]

@@ -72,6 +72,8 @@ pub struct GroupJudgement {
     pub lost: u64,
     /// Records that the audit found and that were never handled; 0 without an audit.
     pub unhandled: u64,
+    /// Commits that were told.
+    pub commits: u64,
     /// Commits that were past a record not handled by then.
     pub commits_ahead: u64,
     /// Commits that went back behind an earlier one.

@@ -17,6 +17,7 @@ use crate::Offset;
 
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Commits {
+    pub(super) told: u64,
     pub(super) ahead: u64,
     pub(super) regressions: u64,
 }
@@ -47,6 +48,7 @@ pub(super) fn judge(
         if member.group != group {
             continue;
         }
+        count.told += 1;
         let about =
             About { group: Some(group), message: None, place: Some(next), event: Some(seq) };
         let records = case.records.partition(next.partition);

@@ -62,6 +62,7 @@ fn group(
         handled: group.count(),
         lost: handling::lost(case, index, offences),
         unhandled: handling::unhandled(case, index, &firsts, offences),
+        commits: commits.told,
         commits_ahead: commits.ahead,
         commit_regressions: commits.regressions,
         out_of_order: handling::out_of_order(case, index, offences),
