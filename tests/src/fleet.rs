@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::binary::Kurier;
 use crate::books::Books;
-use crate::cluster::{PATIENCE, admin};
+use crate::cluster::{PATIENCE, ask_until_right};
 
 /// Which consumer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -184,20 +184,9 @@ impl Fleet {
     /// # Errors
     /// What it looks like instead after [`PATIENCE`].
     pub async fn wait_until_shared(&self, partitions: usize) -> anyhow::Result<()> {
-        let admin = admin(&self.bootstrap)?;
-        let end = Instant::now() + PATIENCE;
-        let shared = loop {
-            let seen = match self.is_shared(&admin, partitions).await {
-                Ok(()) => break Ok(()),
-                Err(seen) => seen,
-            };
-            if end < Instant::now() {
-                break Err(seen.context(format!("{} is not shared", self.group)));
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        };
-        admin.close().await;
-        shared
+        let shared = async |admin: &Admin| self.is_shared(admin, partitions).await;
+        let shared = ask_until_right(&self.bootstrap, shared).await;
+        shared.with_context(|| format!("{} is not shared", self.group))
     }
 
     async fn is_shared(&self, admin: &Admin, partitions: usize) -> anyhow::Result<()> {

@@ -17,3 +17,4 @@ pub mod process;
 pub mod proxy;
 mod samples;
 pub mod senders;
+pub mod trial;

@@ -32,13 +32,15 @@ pub struct Sending {
     pub profile: DeliveryProfile,
     /// Where the producers run.
     pub home: Home,
+    /// librdkafka's properties for them.
+    pub properties: &'static [(&'static str, &'static str)],
 }
 
 impl Default for Sending {
     /// Two producers in this process, 1,000 messages a second, the default profile.
     fn default() -> Self {
         let profile = DeliveryProfile::Default;
-        Self { senders: 2, keys: 16, rate: 1_000, profile, home: Home::Task }
+        Self { senders: 2, keys: 16, rate: 1_000, profile, home: Home::Task, properties: &[] }
     }
 }
 
@@ -49,7 +51,7 @@ pub struct Senders(Vec<Sender>);
 #[derive(Debug)]
 enum Sender {
     Task(TaskSender),
-    Process(ProcessSender),
+    Process(Box<ProcessSender>),
 }
 
 impl Sending {
@@ -65,18 +67,16 @@ impl Sending {
     ) -> anyhow::Result<Senders> {
         let mut senders = Vec::new();
         for number in 0..self.senders {
-            let keys = Keys::new(number, self);
+            let wants = Wants {
+                bootstrap: bootstrap.to_owned(),
+                topic: topic.to_owned(),
+                books: Arc::clone(books),
+                keys: Keys::new(number, self),
+                sending: self,
+            };
             senders.push(match self.home {
-                Home::Task => Sender::Task(
-                    TaskSender::start(bootstrap, topic, books, keys, self.profile).await?,
-                ),
-                Home::Process => Sender::Process(ProcessSender::start(
-                    bootstrap,
-                    topic,
-                    books,
-                    keys,
-                    self.profile,
-                )?),
+                Home::Task => Sender::Task(TaskSender::start(wants).await?),
+                Home::Process => Sender::Process(Box::new(ProcessSender::start(wants)?)),
             });
         }
         Ok(Senders(senders))
@@ -84,12 +84,27 @@ impl Sending {
 }
 
 impl Senders {
+    /// That none has ended by itself.
+    ///
+    /// # Errors
+    /// Which one has.
+    pub fn all_run(&mut self) -> anyhow::Result<()> {
+        for (number, sender) in self.0.iter_mut().enumerate() {
+            match sender {
+                Sender::Task(sender) => sender.runs(),
+                Sender::Process(sender) => sender.runs(),
+            }
+            .with_context(|| format!("sender {number}"))?;
+        }
+        Ok(())
+    }
+
     /// Kills one of them with SIGKILL, by its number, and starts it again with what it had not
-    /// acknowledged.
+    /// acknowledged; says how many messages that were.
     ///
     /// # Errors
     /// When it is no process, or does not start.
-    pub async fn kill_and_restart(&mut self, number: usize) -> anyhow::Result<()> {
+    pub async fn kill_and_restart(&mut self, number: usize) -> anyhow::Result<usize> {
         match self.0.get_mut(number).context("there is no such sender")? {
             Sender::Process(sender) => sender.kill_and_restart().await,
             Sender::Task(_) => anyhow::bail!("sender {number} is no process"),
@@ -116,6 +131,16 @@ impl Senders {
         }
         Ok(())
     }
+}
+
+/// What one sender is to do.
+#[derive(Debug, Clone)]
+struct Wants {
+    bootstrap: String,
+    topic: String,
+    books: Arc<Books>,
+    keys: Keys,
+    sending: Sending,
 }
 
 /// The keys of one sender, and when the next round through them is due.

@@ -31,6 +31,10 @@ impl TestCluster for Embedded {
         Kind::Embedded
     }
 
+    fn version(&self) -> String {
+        "embedded cluster".to_owned()
+    }
+
     fn bootstrap(&self) -> &str {
         &self.bootstrap
     }

@@ -7,7 +7,8 @@ mod roles;
 mod topics;
 
 use std::pin::Pin;
-use std::time::Duration;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use kurier::{Admin, ClientConfig, NodeId};
@@ -33,6 +34,8 @@ pub type Done<'a> = Asked<'a, ()>;
 pub trait TestCluster: Send + Sync {
     /// What it is, for a scenario that has to say on which kind it ran.
     fn kind(&self) -> Kind;
+    /// Whose it is and in which version, for the table of results.
+    fn version(&self) -> String;
     /// The addresses of all nodes, dead or alive; they never change.
     fn bootstrap(&self) -> &str;
     /// The node dies at once: SIGKILL. Returns when it is dead.
@@ -75,14 +78,34 @@ pub const NODES: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
 /// # Errors
 /// When it does not start, or does not recover from the scenario before.
 pub async fn cluster() -> anyhow::Result<Box<dyn TestCluster>> {
-    match std::env::var("KURIER_TEST_CLUSTER").as_deref() {
-        Err(_) | Ok("embedded") => Ok(Box::new(Embedded::start().await?)),
-        Ok("apache-kafka") => {
+    let asked = std::env::var("KURIER_TEST_CLUSTER");
+    of_kind(asked.as_deref().unwrap_or("embedded").parse()?).await
+}
+
+/// As [`cluster`], of this kind.
+///
+/// # Errors
+/// As [`cluster`].
+pub async fn of_kind(kind: Kind) -> anyhow::Result<Box<dyn TestCluster>> {
+    match kind {
+        Kind::Embedded => Ok(Box::new(Embedded::start().await?)),
+        Kind::ApacheKafka => {
             let jars = std::env::var("KURIER_TEST_KAFKA_JARS")
                 .context("KURIER_TEST_KAFKA_JARS must name the folder with Kafka's jars")?;
             Ok(Box::new(apache::turn(jars.as_ref()).await?))
         }
-        Ok(other) => bail!("KURIER_TEST_CLUSTER={other}: embedded and apache-kafka are possible"),
+    }
+}
+
+impl FromStr for Kind {
+    type Err = anyhow::Error;
+
+    fn from_str(name: &str) -> anyhow::Result<Self> {
+        match name {
+            "embedded" => Ok(Self::Embedded),
+            "apache-kafka" => Ok(Self::ApacheKafka),
+            other => bail!("{other} is no kind of cluster: embedded and apache-kafka are"),
+        }
     }
 }
 
@@ -92,4 +115,28 @@ pub async fn cluster() -> anyhow::Result<Box<dyn TestCluster>> {
 /// When it can't be made.
 pub fn admin(bootstrap: &str) -> anyhow::Result<Admin> {
     Ok(Admin::connect(&ClientConfig::new(bootstrap))?.with_timeout(Duration::from_secs(30)))
+}
+
+/// Asks until the answer is right, each time with a client of its own: librdkafka's admin keeps a group's
+/// coordinator once it was told one, and asks it for ever although it answers `NOT_COORDINATOR`.
+///
+/// # Errors
+/// What was wrong with the last answer, after [`PATIENCE`].
+pub async fn ask_until_right<T>(
+    bootstrap: &str,
+    question: impl AsyncFn(&Admin) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let admin = admin(bootstrap)?.with_timeout(Duration::from_secs(5));
+        let answer = question(&admin).await;
+        admin.close().await;
+        match answer {
+            Ok(answer) => return Ok(answer),
+            Err(error) if end < Instant::now() => {
+                return Err(error.context(format!("not right after {PATIENCE:?}")));
+            }
+            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
 }

@@ -1,11 +1,12 @@
 //! Faults are aimed at what a node does, not at its number.
 
 use std::fmt;
+use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
-use kurier::NodeId;
+use anyhow::{Context as _, bail, ensure};
+use kurier::{Admin, NodeId};
 
-use super::{TestCluster, admin, leader};
+use super::{PATIENCE, TestCluster, ask_until_right, leader};
 
 /// Something that one node at a time does for the others or for clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,12 +29,32 @@ impl Role {
             Self::Leader(topic, partition) => leader(cluster, topic, *partition).await.map(Some),
             Self::Controller => cluster.controller().await,
             Self::Coordinator(group) => {
-                let admin = admin(cluster.bootstrap())?;
-                let described = admin.describe_group(group).await;
-                admin.close().await;
-                let coordinator = described?.coordinator.context("the group has no coordinator")?;
-                Ok(Some(coordinator.id))
+                let ask = async |admin: &Admin| {
+                    let described = admin.describe_group(group).await?;
+                    Ok(described.coordinator.context("the group has no coordinator")?.id)
+                };
+                ask_until_right(cluster.bootstrap(), ask).await.map(Some)
             }
+        }
+    }
+
+    /// Waits until another node than `before` has it, and says which.
+    ///
+    /// # Errors
+    /// When none has it within [`PATIENCE`], or no node of this kind of cluster ever has it.
+    pub async fn passes_on(
+        &self,
+        cluster: &dyn TestCluster,
+        before: NodeId,
+    ) -> anyhow::Result<NodeId> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match self.holder(cluster).await {
+                Ok(None) => bail!("nobody is ever {self} here"),
+                Ok(Some(now)) if now != before => return Ok(now),
+                last => ensure!(Instant::now() < end, "{self} does not leave {before}: {last:?}"),
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 }

@@ -14,9 +14,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::Keys;
+use super::Wants;
 use crate::binary::Kurier;
-use crate::books::Books;
 
 /// A process, and the task that writes to its standard input. Dropped, both end.
 #[derive(Debug)]
@@ -25,16 +24,6 @@ pub struct ProcessSender {
     unsettled: Arc<Mutex<Unsettled>>,
     kurier: Kurier,
     feeding: Feeding,
-}
-
-/// What it takes to start the process, and to start it again.
-#[derive(Debug, Clone)]
-struct Wants {
-    bootstrap: String,
-    topic: String,
-    books: Arc<Books>,
-    keys: Keys,
-    profile: DeliveryProfile,
 }
 
 #[derive(Debug)]
@@ -50,33 +39,30 @@ impl Drop for Feeding {
 }
 
 impl ProcessSender {
-    pub fn start(
-        bootstrap: &str,
-        topic: &str,
-        books: &Arc<Books>,
-        keys: Keys,
-        profile: DeliveryProfile,
-    ) -> anyhow::Result<Self> {
-        let (bootstrap, topic) = (bootstrap.to_owned(), topic.to_owned());
-        let wants = Wants { bootstrap, topic, books: Arc::clone(books), keys, profile };
+    pub fn start(wants: Wants) -> anyhow::Result<Self> {
         let unsettled = Arc::<Mutex<Unsettled>>::default();
         let (kurier, feeding) = wants.launch(&unsettled)?;
         Ok(Self { wants, unsettled, kurier, feeding })
+    }
+
+    pub fn runs(&mut self) -> anyhow::Result<()> {
+        self.kurier.runs()
     }
 
     pub fn enough(&self) {
         self.feeding.enough.cancel();
     }
 
-    pub async fn kill_and_restart(&mut self) -> anyhow::Result<()> {
+    pub async fn kill_and_restart(&mut self) -> anyhow::Result<usize> {
         let ended = self.feeding.task.is_finished();
         ensure!(!ended, "it ended by itself: {}", self.kurier.talk());
         self.feeding.task.abort();
         // Aborted; an error was one of writing to what is killed now anyway.
         let _ = (&mut self.feeding.task).await;
         self.kurier.kill()?;
+        let left = lock(&self.unsettled).lines.len();
         (self.kurier, self.feeding) = self.wants.launch(&self.unsettled)?;
-        Ok(())
+        Ok(left)
     }
 
     pub async fn finish(mut self) -> anyhow::Result<()> {
@@ -92,13 +78,16 @@ impl ProcessSender {
 
 impl Wants {
     fn launch(&self, unsettled: &Arc<Mutex<Unsettled>>) -> anyhow::Result<(Kurier, Feeding)> {
-        let profile = match self.profile {
+        let profile = match self.sending.profile {
             DeliveryProfile::Default => "default",
             DeliveryProfile::OneInFlight => "one-in-flight",
             other => bail!("kurier produce has no {other:?}"),
         };
         let args = ["produce", &self.topic, "--input", "ndjson", "--key", KEY];
-        let args = [&args[..], &["--report", "each", "--delivery", profile]].concat();
+        let mut args = [&args[..], &["--report", "each", "--delivery", profile]].concat();
+        let set: Vec<_> =
+            self.sending.properties.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        args.extend(set.iter().flat_map(|set| ["-X", set]));
         let (books, settling) = (Arc::clone(&self.books), Arc::clone(unsettled));
         let topic = Arc::<str>::from(&*self.topic);
         let mut kurier = Kurier::telling(&self.bootstrap, &args, move |line| {

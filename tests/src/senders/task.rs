@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use kurier::{DeliveryProfile, Message, MessageProducer};
+use kurier::{Message, MessageProducer};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::Keys;
-use crate::books::Books;
+use super::Wants;
 
 /// A producer and the task that feeds it; dropped, the task is aborted.
 #[derive(Debug)]
@@ -22,20 +21,21 @@ pub struct TaskSender {
 const LONGEST_DELIVERY: Duration = Duration::from_secs(180);
 
 impl TaskSender {
-    pub async fn start(
-        bootstrap: &str,
-        topic: &str,
-        books: &Arc<Books>,
-        keys: Keys,
-        profile: DeliveryProfile,
-    ) -> anyhow::Result<Self> {
-        let producer = MessageProducer::builder(bootstrap).delivery(profile).build().await?;
-        let (topic, books, enough) =
-            (topic.to_owned(), Arc::clone(books), CancellationToken::new());
+    pub async fn start(wants: Wants) -> anyhow::Result<Self> {
+        let producer = MessageProducer::builder(&*wants.bootstrap)
+            .delivery(wants.sending.profile)
+            .properties(wants.sending.properties.iter().copied())
+            .build()
+            .await?;
+        let enough = CancellationToken::new();
         let until = enough.clone();
-        let feeding =
-            tokio::spawn(async move { feed(producer, &topic, &books, &keys, &until).await });
+        let feeding = tokio::spawn(async move { feed(producer, &wants, &until).await });
         Ok(Self { enough, feeding })
+    }
+
+    pub fn runs(&self) -> anyhow::Result<()> {
+        ensure!(!self.feeding.is_finished(), "it ended by itself");
+        Ok(())
     }
 
     pub fn enough(&self) {
@@ -56,11 +56,10 @@ impl Drop for TaskSender {
 
 async fn feed(
     producer: MessageProducer,
-    topic: &str,
-    books: &Arc<Books>,
-    keys: &Keys,
+    wants: &Wants,
     enough: &CancellationToken,
 ) -> anyhow::Result<()> {
+    let Wants { topic, books, keys, .. } = wants;
     let mut deliveries = JoinSet::new();
     let mut clock = keys.clock();
     for round in 0_u64.. {

@@ -7,6 +7,7 @@ mod corrupt;
 mod group;
 mod health;
 mod leader;
+mod matrix;
 mod network;
 mod poison;
 mod roles;

@@ -5,22 +5,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kurier_tests::audit;
-use kurier_tests::books::Books;
+use kurier_tests::books::{Books, LOG};
 use kurier_tests::cluster::{NODES, TestCluster, cluster, create_topic};
 use kurier_tests::fleet::Fleet;
 use kurier_tests::proxy::{Direction, Flow, Proxy};
 use kurier_tests::senders::Sending;
+use rdkafka::ClientConfig;
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use tokio::task::JoinSet;
 
-use crate::{until, within};
+use crate::{LIMIT, until, within};
 
 const TOPIC: &str = "orders";
 const GROUP: &str = "workers";
+const NO_PROXY: &str = "the embedded cluster has no addresses for a proxy";
 
 /// Senders and members behind a proxy, under load, while `fault` is done to the network.
 async fn behind_a_proxy(fault: impl AsyncFnOnce(&dyn TestCluster, &Proxy, &Books)) {
     let cluster = cluster().await.unwrap();
     if cluster.routes().is_empty() {
-        return crate::not_run("the embedded cluster has no addresses for a proxy");
+        return crate::not_run(NO_PROXY);
     }
     create_topic(&*cluster, TOPIC, 3).await.unwrap();
     let proxy = Proxy::start(cluster.routes()).await.unwrap();
@@ -41,22 +45,63 @@ async fn behind_a_proxy(fault: impl AsyncFnOnce(&dyn TestCluster, &Proxy, &Books
     let verdict = books.judge();
     eprintln!("{verdict:?}");
     assert!(verdict.holds(), "{verdict:?}");
-    assert_eq!(verdict.failed, 0, "{verdict:?}");
+    let twice: u64 =
+        verdict.groups.iter().filter(|it| it.group == LOG).map(|it| it.duplicates).sum();
+    assert_eq!((verdict.failed, twice), (0, 0), "failed, or in the log twice: {verdict:?}");
 }
 
 /// Requests arrive and are carried out; the answers never come.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn answers_that_vanish_cost_nothing_and_no_order() {
-    behind_a_proxy(async |_, proxy, _| {
-        for node in NODES {
-            proxy.set(node, Direction::ToClient, Flow::Swallow).unwrap();
-        }
-        until("answers are swallowed", || {
-            NODES.iter().all(|node| 0 < proxy.swallowed(*node).unwrap())
-        })
-        .await;
+async fn answers_that_vanish_cost_nothing_and_write_nothing_twice() {
+    behind_a_proxy(async |_, proxy, books| {
+        swallow_answers(proxy);
+        let (accepted, delivered, _) = books.counts();
+        until("messages without an answer", || accepted + 2_000 < books.counts().0).await;
+        let answered = books.counts().1 - delivered;
+        assert!(answered < 500, "answers vanish, and {answered} came");
     })
     .await;
+}
+
+/// The control: a producer that is not idempotent writes again what was written.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn control_without_idempotence_answers_that_vanish_write_twice() {
+    let cluster = cluster().await.unwrap();
+    if cluster.routes().is_empty() {
+        return crate::not_run(NO_PROXY);
+    }
+    create_topic(&*cluster, TOPIC, 3).await.unwrap();
+    let proxy = Proxy::start(cluster.routes()).await.unwrap();
+    let careless: FutureProducer = ClientConfig::new()
+        .set("bootstrap.servers", proxy.bootstrap())
+        .set("enable.idempotence", "false")
+        .create()
+        .unwrap();
+    let send = |number: usize| {
+        let text = number.to_string();
+        let careless = careless.clone();
+        async move {
+            let record = FutureRecord::<(), _>::to(TOPIC).partition(0).payload(&text);
+            careless.send(record, LIMIT).await.unwrap()
+        }
+    };
+    // To one partition, whose leader it is connected with from now on.
+    within("the first", send(0)).await;
+    swallow_answers(&proxy);
+    let sent: JoinSet<_> = (1..100).map(send).collect();
+    let written = || audit::read(cluster.bootstrap(), TOPIC).unwrap().len();
+    until("all is carried out", || 100 <= written()).await;
+    proxy.heal().await.unwrap();
+    assert_eq!(within("the rest", sent.join_all()).await.len(), 99);
+    let found = written();
+    eprintln!("control: 100 messages, {found} records");
+    assert!(100 < found, "nothing was written twice, so this suite sees no lost answer");
+}
+
+fn swallow_answers(proxy: &Proxy) {
+    for node in NODES {
+        proxy.set(node, Direction::ToClient, Flow::Swallow).unwrap();
+    }
 }
 
 /// Every connection is reset, over and over, while the load goes on.

@@ -1,12 +1,10 @@
 //! Faults can be aimed: the harness knows who leads, controls and coordinates, also after that node died.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use kurier::NodeId;
 use kurier_tests::books::Books;
 use kurier_tests::cluster::{
-    Kind, NODES, Role, TestCluster, add_partitions, cluster, create_topic, wait_until_in_sync,
+    Kind, NODES, Role, add_partitions, cluster, create_topic, wait_until_in_sync,
 };
 use kurier_tests::fleet::{Fleet, Home, MemberKind};
 use kurier_tests::senders::Sending;
@@ -34,20 +32,11 @@ async fn whoever_has_a_role_loses_it_by_dying() {
         };
         assert!(NODES.contains(&holder), "{role}: {holder}");
         cluster.kill(holder).await.unwrap();
-        within("another holder", another(&*cluster, &role, holder)).await;
+        within("another holder", role.passes_on(&*cluster, holder)).await.unwrap();
         cluster.start(holder).await.unwrap();
         within("in sync", wait_until_in_sync(&*cluster)).await.unwrap();
     }
     fleet.close().await.unwrap();
-}
-
-async fn another(cluster: &dyn TestCluster, role: &Role, dead: NodeId) {
-    loop {
-        match role.holder(cluster).await {
-            Ok(Some(holder)) if holder != dead => return,
-            _ => tokio::time::sleep(Duration::from_millis(100)).await,
-        }
-    }
 }
 
 /// Senders and members of every kind, and partitions that are added meanwhile.

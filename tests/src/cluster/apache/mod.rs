@@ -228,6 +228,15 @@ impl TestCluster for ApacheKafka {
         Kind::ApacheKafka
     }
 
+    fn version(&self) -> String {
+        let of_jar = |name: &str| {
+            Some(name.strip_prefix("kafka-clients-")?.strip_suffix(".jar")?.to_owned())
+        };
+        let jars = fs::read_dir(&self.jars).into_iter().flatten().flatten();
+        let version = jars.filter_map(|jar| of_jar(jar.file_name().to_str()?)).next();
+        format!("Apache Kafka {}", version.as_deref().unwrap_or("of unknown version"))
+    }
+
     fn bootstrap(&self) -> &str {
         &self.bootstrap
     }

@@ -34,6 +34,9 @@ impl TestCluster for Turn {
     fn kind(&self) -> Kind {
         self.kafka().kind()
     }
+    fn version(&self) -> String {
+        self.kafka().version()
+    }
     fn bootstrap(&self) -> &str {
         self.kafka().bootstrap()
     }
