@@ -31,7 +31,8 @@ class Cluster:
 
     def tool(self, name, *args, stdin=""):
         """What the tool prints; its failure is ours."""
-        command = ["java", "-Xmx256m", "-cp", f"{JARS}/*", f"{TOOLS}.{name}"]
+        name = name if name.startswith("kafka.") else f"{TOOLS}.{name}"
+        command = ["java", "-Xmx256m", "-cp", f"{JARS}/*", name]
         command += ["--bootstrap-server", self.bootstrap, *args]
         done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=120)
         if done.returncode != 0:
@@ -74,6 +75,14 @@ def main():
         described = cluster.tool("TopicCommand", "--describe", "--topic", "orders")
         expect("kafka-topics --describe", described.count("Partition: "), 2)
         expect("its settings", "min.insync.replicas=2" in described, True)
+        settings = cluster.tool("kafka.admin.ConfigCommand", "--describe", "--all",
+                                "--entity-type", "topics", "--entity-name", "orders")
+        expect("kafka-configs --describe tells what was set, and by whom",
+               "min.insync.replicas=2 sensitive=false synonyms={DYNAMIC_TOPIC_CONFIG:min.insync.replicas=2, "
+               "DEFAULT_CONFIG:min.insync.replicas=1}" in settings, True)
+        theirs = dict(line.split()[0].split("=", 1) for line in settings.splitlines() if "sensitive=" in line)
+        expect("kurier topic describe shows the same", cluster.kurier("topic", "describe", "orders")[0]["configs"],
+               theirs)
         cluster.tool("TopicCommand", "--alter", "--topic", "orders", "--partitions", "3")
         described = cluster.tool("TopicCommand", "--describe", "--topic", "orders")
         expect("kafka-topics --alter --partitions", described.count("Partition: "), 3)

@@ -8,8 +8,10 @@ use std::time::Duration;
 use kurier::{Closed, Context, Ended, Failure, Received, SingleMessageConsumer, TextDecoder};
 use kurier_broker::EmbeddedCluster;
 use kurier_broker::control::{Action, Client, ControlError};
-use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::{Message as _, Timestamp};
 use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
 
 const TOPIC: &str = "orders";
@@ -183,6 +185,64 @@ async fn all_topics_are_listed() {
     let names: Vec<&str> = topics.iter().map(|topic| topic.name.as_str()).collect();
     assert_eq!(names, ["more", TOPIC]);
     assert_eq!(topics[1].partitions.len(), 3);
+}
+
+/// The time of appending stands in the header of a batch alone, whatever is inside; readers check its
+/// sum.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_with_the_time_of_appending_gives_that_to_producers_and_readers() {
+    let cluster = EmbeddedCluster::builder().start().await.unwrap();
+    let admin = kurier::Admin::connect(&kurier::ClientConfig::new(cluster.bootstrap())).unwrap();
+    let topic = kurier::NewTopic::new(TOPIC).partitions(1).replication(3);
+    let topic = topic.config("message.timestamp.type", "LogAppendTime");
+    admin.create_topic(&topic).await.unwrap();
+    let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let before = now().as_millis() as i64;
+    for compression in ["none", "lz4"] {
+        let producer: FutureProducer = ClientConfig::new()
+            .set("bootstrap.servers", cluster.bootstrap())
+            .set("compression.type", compression)
+            .create()
+            .unwrap();
+        let value = compression.repeat(100);
+        let record = FutureRecord::<str, str>::to(TOPIC).payload(&value).timestamp(5);
+        let sent = producer.send(record, Duration::from_secs(30)).await.unwrap();
+        assert!(matches!(sent.timestamp, Timestamp::LogAppendTime(_)), "{:?}", sent.timestamp);
+    }
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", cluster.bootstrap())
+        .set("group.id", "never joined")
+        .set("check.crcs", "true")
+        .create()
+        .unwrap();
+    let mut start = TopicPartitionList::new();
+    start.add_partition_offset(TOPIC, 0, Offset::Beginning).unwrap();
+    consumer.assign(&start).unwrap();
+    for _ in 0..2 {
+        let record = consumer.poll(Duration::from_secs(30)).unwrap().unwrap();
+        let Timestamp::LogAppendTime(at) = record.timestamp() else {
+            panic!("{:?}", record.timestamp())
+        };
+        assert!((before..=now().as_millis() as i64).contains(&at), "{at}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_setting_that_is_not_honoured_makes_no_topic_and_says_why() {
+    let cluster = EmbeddedCluster::builder().start().await.unwrap();
+    let admin = kurier::Admin::connect(&kurier::ClientConfig::new(cluster.bootstrap())).unwrap();
+    let topic = kurier::NewTopic::new(TOPIC).partitions(1).replication(3);
+    let compacted = topic.clone().config("cleanup.policy", "compact");
+    let error = admin.create_topic(&compacted).await.unwrap_err();
+    let said = format!("{error} {:?}", std::error::Error::source(&error));
+    assert!(said.contains("only delete is possible in an embedded cluster"), "{said}");
+    assert_eq!(admin.list_topics().await.unwrap(), []);
+    admin.create_topic(&topic.config("retention.bytes", "1000000")).await.unwrap();
+    let configs = admin.topic_configs(TOPIC).await.unwrap();
+    let set = configs.iter().filter(|it| it.source == kurier::ConfigSource::Topic);
+    let set: Vec<_> = set.map(|it| (it.name.as_str(), it.value.as_deref().unwrap())).collect();
+    assert_eq!(set, [("retention.bytes", "1000000")]);
+    assert!(configs.iter().any(|it| it.name == "message.timestamp.type"));
 }
 
 #[tokio::test]

@@ -12,9 +12,10 @@ use crate::control::Action;
 use crate::core::Core;
 use crate::faults::Faults;
 use crate::net::{self, Listening};
+use crate::settings::TopicSettings;
 use crate::state::{ClusterSettings, State};
 use crate::storage::{MoveError, NodeId};
-use crate::topic::{TopicError, TopicSettings};
+use crate::topic::TopicError;
 
 /// A Kafka cluster inside this process, in memory: for demos, development and tests.
 ///
@@ -139,17 +140,7 @@ impl EmbeddedCluster {
     /// A cluster of three nodes on free ports, until told otherwise.
     #[must_use]
     pub fn builder() -> Builder {
-        Builder {
-            nodes: 3,
-            port: 0,
-            topics: Vec::new(),
-            settings: ClusterSettings {
-                partition_bytes_max: 256 << 20,
-                partitions_default: 3,
-                replica_lag_max: Duration::from_secs(30),
-                partitions_max: 10_000,
-            },
-        }
+        Builder { nodes: 3, port: 0, topics: Vec::new(), settings: ClusterSettings::default() }
     }
 
     /// The addresses of all nodes, as clients take them.
@@ -290,13 +281,15 @@ impl Builder {
         let replicas = i16::try_from(self.nodes.min(3)).unwrap_or(1);
         let mut state = State::new(self.settings, sockets.iter().map(|(port, _)| *port));
         for (name, partitions) in self.topics {
-            let settings = TopicSettings {
-                min_in_sync: if replicas >= 3 { 2 } else { 1 },
-                ..TopicSettings::default()
+            let mut settings = TopicSettings::default();
+            let made = match replicas {
+                3.. => settings.set("min.insync.replicas", "2"),
+                _ => Ok(()),
             };
-            state
-                .create_topic(Instant::now(), &name, partitions, replicas, settings)
-                .map_err(|source| StartError::Topic { name, source })?;
+            made.and_then(|()| {
+                state.create_topic(Instant::now(), &name, partitions, replicas, settings)
+            })
+            .map_err(|source| StartError::Topic { name, source })?;
         }
         let core = Arc::new(Core::new(state));
         let clock = Arc::clone(&core);

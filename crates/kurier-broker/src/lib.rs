@@ -11,6 +11,7 @@ mod core;
 mod faults;
 mod group;
 mod net;
+mod settings;
 mod state;
 mod storage;
 mod topic;

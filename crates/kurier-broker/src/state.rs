@@ -15,8 +15,9 @@ use crate::group::{
     ClientInfo, Effect, GroupCoordinator, GroupRequest, GroupResponse, GroupSettings, Surroundings,
     Ticket,
 };
+use crate::settings::TopicSettings;
 use crate::storage::{MoveError, NodeId, Partition, PartitionSettings};
-use crate::topic::{Topic, TopicError, TopicSettings};
+use crate::topic::{Topic, TopicError};
 
 /// How the cluster behaves; set once, by its builder.
 #[derive(Debug, Clone)]
@@ -29,6 +30,17 @@ pub struct ClusterSettings {
     pub replica_lag_max: Duration,
     /// Most partitions of all topics.
     pub partitions_max: usize,
+}
+
+impl Default for ClusterSettings {
+    fn default() -> Self {
+        Self {
+            partition_bytes_max: 256 << 20,
+            partitions_default: 3,
+            replica_lag_max: Duration::from_secs(30),
+            partitions_max: 10_000,
+        }
+    }
 }
 
 /// One node, as the others know it.
@@ -126,6 +138,11 @@ impl State {
         } else {
             Ok(partition)
         }
+    }
+
+    /// How groups are coordinated.
+    pub fn group_settings(&self) -> &GroupSettings {
+        self.groups.settings()
     }
 
     /// A number that no producer had before.
@@ -328,6 +345,7 @@ impl State {
             min_in_sync: topic.settings.min_in_sync,
             lag_max: self.settings.replica_lag_max,
             unclean_election: topic.settings.unclean_election,
+            timestamps: topic.settings.timestamps,
         };
         for index in topic.partitions.len()..count {
             let first = index + topic.shift;

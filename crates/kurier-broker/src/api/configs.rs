@@ -6,9 +6,11 @@ use kafka_protocol::messages::describe_configs_request::{
 };
 use kafka_protocol::messages::describe_configs_response::{
     DescribeConfigsResourceResult, DescribeConfigsResponse, DescribeConfigsResult,
+    DescribeConfigsSynonym,
 };
 
 use super::{Call, text};
+use crate::settings::{Setting, broker_settings};
 use crate::state::State;
 
 const TOPIC: i8 = 2;
@@ -22,9 +24,14 @@ pub fn describe(call: &Call, request: &DescribeConfigsRequest) -> DescribeConfig
             .with_resource_type(resource.resource_type)
             .with_resource_name(resource.resource_name.clone())
             .with_error_message(None);
-        match settings(&state, resource) {
-            Ok(settings) => answer.with_configs(picked(resource, settings)),
-            Err(error) => answer.with_error_code(error.code()),
+        match settings(call, &state, resource) {
+            Ok(all) => {
+                let picked = picked(resource, all).map(|setting| shown(request, setting));
+                answer.with_configs(picked.collect())
+            }
+            Err((error, message)) => {
+                answer.with_error_code(error.code()).with_error_message(message.map(text))
+            }
         }
     });
     DescribeConfigsResponse::default().with_results(results.collect())
@@ -42,54 +49,54 @@ pub fn refused(request: &DescribeConfigsRequest, error: ResponseError) -> Descri
     DescribeConfigsResponse::default().with_results(results.collect())
 }
 
-type Setting = (&'static str, String, bool);
-
-fn settings(state: &State, of: &DescribeConfigsResource) -> Result<Vec<Setting>, ResponseError> {
+/// What is asked about, and what is said about it.
+fn settings(
+    call: &Call,
+    state: &State,
+    of: &DescribeConfigsResource,
+) -> Result<Vec<Setting>, (ResponseError, Option<String>)> {
     match of.resource_type {
-        TOPIC => {
-            let topic = state.topics.get(&*of.resource_name);
-            let topic = topic.ok_or(ResponseError::UnknownTopicOrPartition)?;
-            Ok(topic.settings.list())
+        TOPIC => match state.topics.get(&*of.resource_name) {
+            Some(topic) => Ok(topic.settings.list(&state.settings)),
+            None => Err((ResponseError::UnknownTopicOrPartition, None)),
+        },
+        // An empty name asks for what was changed for all brokers; nothing can be.
+        BROKER if of.resource_name.is_empty() => Ok(Vec::new()),
+        BROKER if *of.resource_name == *call.node.to_string() => {
+            Ok(broker_settings(state, call.node))
         }
-        // An empty name asks for what all brokers share.
-        BROKER => Ok(vec![
-            ("auto.create.topics.enable", "false".to_owned(), false),
-            ("broker.id", of.resource_name.to_string(), false),
-            ("default.replication.factor", state.nodes.len().min(3).to_string(), false),
-            ("log.retention.bytes", state.settings.partition_bytes_max.to_string(), false),
-            ("num.partitions", state.settings.partitions_default.to_string(), false),
-            (
-                "replica.lag.time.max.ms",
-                state.settings.replica_lag_max.as_millis().to_string(),
-                true,
-            ),
-        ]),
-        _ => Err(ResponseError::InvalidRequest),
+        BROKER => {
+            let message = format!("node {} answers for itself only", call.node);
+            Err((ResponseError::InvalidRequest, Some(message)))
+        }
+        _ => {
+            let message = "an embedded cluster has settings of topics and brokers".to_owned();
+            Err((ResponseError::InvalidRequest, Some(message)))
+        }
     }
 }
 
-fn picked(of: &DescribeConfigsResource, all: Vec<Setting>) -> Vec<DescribeConfigsResourceResult> {
-    const STATIC_BROKER: i8 = 4;
-    const DEFAULT: i8 = 5;
-    const TOPIC_SET: i8 = 1;
-    let wanted = |name: &str| {
+fn picked(of: &DescribeConfigsResource, all: Vec<Setting>) -> impl Iterator<Item = Setting> {
+    all.into_iter().filter(|setting| {
         let keys = of.configuration_keys.as_ref();
-        keys.is_none_or(|keys| keys.iter().any(|key| &**key == name))
-    };
-    let picked = all.into_iter().filter(|(name, ..)| wanted(name));
-    picked
-        .map(|(name, value, default)| {
-            let source = match (default, of.resource_type) {
-                (true, _) => DEFAULT,
-                (false, TOPIC) => TOPIC_SET,
-                (false, _) => STATIC_BROKER,
-            };
-            DescribeConfigsResourceResult::default()
-                .with_name(text(name))
-                .with_value(Some(text(value)))
-                .with_read_only(true)
-                .with_config_source(source)
-                .with_documentation(None)
-        })
-        .collect()
+        keys.is_none_or(|keys| keys.iter().any(|key| **key == *setting.name))
+    })
+}
+
+fn shown(request: &DescribeConfigsRequest, setting: Setting) -> DescribeConfigsResourceResult {
+    let synonyms = setting.synonyms.into_iter().filter(|_| request.include_synonyms);
+    let synonyms = synonyms.map(|said| {
+        DescribeConfigsSynonym::default()
+            .with_name(text(said.name))
+            .with_value(Some(text(said.value)))
+            .with_source(said.source as i8)
+    });
+    DescribeConfigsResourceResult::default()
+        .with_name(text(setting.name))
+        .with_value(Some(text(setting.value)))
+        .with_read_only(true)
+        .with_config_source(setting.source as i8)
+        .with_synonyms(synonyms.collect())
+        .with_config_type(setting.kind as i8)
+        .with_documentation(request.include_documentation.then(|| text(setting.about)))
 }

@@ -1,26 +1,20 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use kafka_protocol::messages::*;
 
 use super::*;
 use crate::core::Core;
 use crate::faults::{BY_TOPIC, Fault, FaultAction, FaultError, Faults};
+use crate::settings::TopicSettings;
 use crate::state::{ClusterSettings, State};
 use crate::storage::NodeId;
-use crate::topic::TopicSettings;
 use crate::wire::examples::{examples, frame};
 use crate::wire::frame::{Incoming, parse, read_response};
 
 fn cluster() -> Call {
-    let settings = ClusterSettings {
-        partition_bytes_max: 1 << 20,
-        partitions_default: 1,
-        replica_lag_max: Duration::from_secs(30),
-        partitions_max: 100,
-    };
-    let mut state = State::new(settings, [9092]);
+    let mut state = State::new(ClusterSettings::default(), [9092]);
     for topic in ["name", "other"] {
         let made = state.create_topic(Instant::now(), topic, 1, 1, TopicSettings::default());
         made.expect("a topic");

@@ -1,6 +1,6 @@
 //! Produce: one batch for each partition, and the wait for the in-sync replicas.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
@@ -14,7 +14,7 @@ use super::{Call, text};
 use crate::faults::FaultAction;
 use crate::faults::rules::Refusal;
 use crate::state::State;
-use crate::storage::{AckState, Acks, AppendError, Appended, BatchError, latest_timestamp};
+use crate::storage::{AckState, Acks, AppendError, Appended, BatchError};
 
 /// The response, `None` for a producer that wants none.
 ///
@@ -140,21 +140,10 @@ fn append(
 ) -> Result<Appended, Failed> {
     let partition = state.led_by(call.node, topic, index, -1)?;
     let records = records.unwrap_or_default();
-    if latest_timestamp(&records).is_some_and(|latest| timestamp_max() < latest) {
-        let message = Some(text("a record's timestamp lies more than an hour ahead"));
-        return Err(Failed { error: ResponseError::InvalidTimestamp, message });
-    }
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     partition
-        .append(Instant::now(), acks, records)
+        .append(Instant::now(), since_1970, acks, records)
         .map_err(|error| Failed { error: kind(&error), message: Some(text(error.to_string())) })
-}
-
-/// The latest time a record may have, in milliseconds since 1970: `message.timestamp.after.max.ms`, which is
-/// an hour by default (KIP-1030).
-fn timestamp_max() -> i64 {
-    let latest = SystemTime::now() + Duration::from_secs(3600);
-    let since = latest.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Waits until every write is on all in-sync replicas, has failed, or the producer's time is over.
@@ -196,7 +185,7 @@ fn response(writes: Vec<Write>) -> ProduceResponse {
                 .with_index(write.index)
                 .with_base_offset(appended.base_offset)
                 .with_log_start_offset(appended.log_start)
-                .with_log_append_time_ms(-1)
+                .with_log_append_time_ms(appended.append_time.unwrap_or(-1))
                 .with_error_message(None),
             Err(failed) => failed.answer(write.index),
         };
@@ -218,8 +207,10 @@ fn kind(error: &AppendError) -> ResponseError {
             ResponseError::CorruptMessage
         }
         AppendError::Batch(BatchError::Format(_)) => ResponseError::UnsupportedForMessageFormat,
+        AppendError::Batch(BatchError::Timestamp) => ResponseError::InvalidTimestamp,
         AppendError::Batch(BatchError::Invalid(_)) => ResponseError::InvalidRecord,
         AppendError::TooLarge { .. } => ResponseError::MessageTooLarge,
+        AppendError::Future => ResponseError::InvalidTimestamp,
         AppendError::OutOfOrder => ResponseError::OutOfOrderSequenceNumber,
         AppendError::OldEpoch => ResponseError::InvalidProducerEpoch,
         AppendError::NotEnoughReplicas { .. } => ResponseError::NotEnoughReplicas,

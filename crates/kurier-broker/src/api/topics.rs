@@ -21,8 +21,9 @@ use kafka_protocol::messages::delete_topics_response::{
 
 use super::metadata::NO_ID;
 use super::{Call, text};
+use crate::settings::{Setting, TopicSettings};
 use crate::state::State;
-use crate::topic::{TopicError, TopicSettings};
+use crate::topic::TopicError;
 
 /// Makes topics, or says whether it could.
 pub fn create(call: &Call, now: Instant, request: &CreateTopicsRequest) -> CreateTopicsResponse {
@@ -64,7 +65,7 @@ fn not_created(
         .with_replication_factor(-1)
 }
 
-type Made = (uuid::Uuid, i32, i16, TopicSettings);
+type Made = (uuid::Uuid, i32, i16, Vec<Setting>);
 
 fn create_one(
     state: &mut State,
@@ -89,18 +90,18 @@ fn create_one(
     Ok(state.topics.get(wanted.name.as_str()).map(|topic| {
         let partitions = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
         let replicas = i16::try_from(topic.replicas).unwrap_or(i16::MAX);
-        (topic.id, partitions, replicas, topic.settings.clone())
+        (topic.id, partitions, replicas, topic.settings.list(&state.settings))
     }))
 }
 
 fn described(answer: CreatableTopicResult, made: Option<&Made>) -> CreatableTopicResult {
     let answer = answer.with_error_message(None);
     let Some((id, partitions, replicas, settings)) = made else { return answer };
-    let configs = settings.list().into_iter().map(|(name, value, default)| {
+    let configs = settings.iter().map(|setting| {
         CreatableTopicConfigs::default()
-            .with_name(text(name))
-            .with_value(Some(text(value)))
-            .with_config_source(if default { 5 } else { 1 })
+            .with_name(text(setting.name))
+            .with_value(Some(text(&setting.value)))
+            .with_config_source(setting.source as i8)
     });
     answer
         .with_topic_id(*id)

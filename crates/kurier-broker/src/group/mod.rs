@@ -78,7 +78,6 @@ impl GroupCoordinator {
     }
 
     /// The settings it was made with.
-    #[cfg(test)]
     pub fn settings(&self) -> &GroupSettings {
         &self.settings
     }

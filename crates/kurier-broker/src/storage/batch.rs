@@ -2,8 +2,9 @@
 //!
 //! A batch is kept as the bytes its producer sent. The broker writes only two fields, the base offset
 //! and the leader epoch; both lie before the checksum's range, so nothing is hashed again
-//! (`DefaultRecordBatch` in Apache Kafka describes the layout). Records inside are looked at only to
-//! find an offset by time, and only when they are not compressed.
+//! (`DefaultRecordBatch` in Apache Kafka describes the layout), except where a topic wants the time of
+//! appending. Records inside are looked at only to find an offset by time, and only when they are not
+//! compressed.
 
 use bytes::{Bytes, BytesMut};
 
@@ -15,6 +16,7 @@ const LENGTH_PREFIX_BYTES: usize = 12;
 const CHECKSUMMED_FROM: usize = 21;
 
 const COMPRESSION_MASK: i16 = 0b111;
+const LOG_APPEND_TIME: i16 = 1 << 3;
 const TRANSACTIONAL: i16 = 1 << 4;
 const CONTROL: i16 = 1 << 5;
 
@@ -62,14 +64,12 @@ pub enum BatchError {
     /// A message set of format 0 or 1.
     #[error("record format {0} is not supported, only 2")]
     Format(i8),
+    /// The time of appending, which is the broker's to say.
+    #[error("producers may not set the timestamp type to LogAppendTime")]
+    Timestamp,
     /// Something that clients may not write here.
     #[error("{0}")]
     Invalid(&'static str),
-}
-
-/// The latest time of a record, as the header of what should be a batch says, in milliseconds since 1970.
-pub fn latest_timestamp(bytes: &[u8]) -> Option<i64> {
-    (HEADER_BYTES <= bytes.len()).then(|| i64_at(bytes, 35))
 }
 
 impl Batch {
@@ -104,6 +104,9 @@ impl Batch {
         if attributes & TRANSACTIONAL != 0 {
             return Err(BatchError::Invalid("this cluster has no transactions"));
         }
+        if attributes & LOG_APPEND_TIME != 0 {
+            return Err(BatchError::Timestamp);
+        }
         let last_delta = i32_at(&bytes, 23);
         let count = i32_at(&bytes, 57);
         if count < 1 || last_delta != count - 1 {
@@ -132,13 +135,29 @@ impl Batch {
     /// Copies nothing when the bytes are not shared, and the batch once when they are.
     pub fn placed(self, base_offset: i64, epoch: i32) -> Self {
         let count = self.next_offset - self.base_offset;
-        let mut bytes = match self.bytes.try_into_mut() {
-            Ok(own) => own,
-            Err(shared) => BytesMut::from(&shared[..]),
-        };
+        let mut bytes = owned(self.bytes);
         bytes[0..8].copy_from_slice(&base_offset.to_be_bytes());
         bytes[12..16].copy_from_slice(&epoch.to_be_bytes());
         Self { base_offset, next_offset: base_offset + count, epoch, bytes: bytes.freeze(), ..self }
+    }
+
+    /// The batch with this time, in milliseconds since 1970, as the time of all its records
+    /// (`LogAppendTime`): said in the header alone, which readers believe.
+    ///
+    /// Copies nothing when the bytes are not shared, and the batch once when they are.
+    pub fn stamped(self, append_time: i64) -> Self {
+        let attributes = self.attributes | LOG_APPEND_TIME;
+        let mut bytes = owned(self.bytes);
+        bytes[21..23].copy_from_slice(&attributes.to_be_bytes());
+        bytes[35..43].copy_from_slice(&append_time.to_be_bytes());
+        let checksum = crc32c::crc32c(&bytes[CHECKSUMMED_FROM..]);
+        bytes[17..21].copy_from_slice(&checksum.to_be_bytes());
+        Self { attributes, max_timestamp: append_time, bytes: bytes.freeze(), ..self }
+    }
+
+    /// The time at which it was appended, where the topic keeps that.
+    pub fn append_time(&self) -> Option<i64> {
+        (self.attributes & LOG_APPEND_TIME != 0).then_some(self.max_timestamp)
     }
 
     /// The bytes, as a fetch returns them.
@@ -154,6 +173,9 @@ impl Batch {
         if self.max_timestamp < timestamp {
             return None;
         }
+        if let Some(time) = self.append_time() {
+            return Some((self.base_offset, time));
+        }
         if self.attributes & COMPRESSION_MASK != 0 {
             return Some((self.base_offset, self.base_timestamp));
         }
@@ -167,6 +189,10 @@ impl Batch {
         }
         Some((self.base_offset, self.base_timestamp))
     }
+}
+
+fn owned(bytes: Bytes) -> BytesMut {
+    bytes.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]))
 }
 
 impl Sequenced {

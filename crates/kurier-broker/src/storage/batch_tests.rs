@@ -18,6 +18,17 @@ fn a_batch_is_read_and_takes_its_place() {
 }
 
 #[test]
+fn a_stamped_batch_says_so_in_a_header_whose_checksum_fits() {
+    let batch = Batch::parse(BatchSpec::of(2).at(5).build()).expect("good").stamped(9_000);
+    let bytes = batch.bytes();
+    assert_eq!(crc32c::crc32c(&bytes[21..]).to_be_bytes(), bytes[17..21]);
+    assert_eq!((bytes[22], &bytes[35..43]), (1 << 3, &9_000i64.to_be_bytes()[..]));
+    assert_eq!(batch.first_at_or_after(8_000), Some((0, 9_000)));
+    let from_a_client = Batch::parse(bytes.clone()).expect_err("only a broker stamps");
+    assert_eq!(from_a_client, BatchError::Timestamp);
+}
+
+#[test]
 fn sequence_numbers_wrap() {
     let batch = Batch::parse(BatchSpec::of(3).sequenced(1, 0, i32::MAX - 1).build()).expect("good");
     assert_eq!(batch.producer.map(|it| it.last), Some(0));

@@ -122,6 +122,12 @@ impl Log {
         join(chosen)
     }
 
+    /// When the batch at this base offset was appended, where the topic keeps that.
+    pub fn append_time(&self, base_offset: i64) -> Option<i64> {
+        let at = self.batches.partition_point(|batch| batch.base_offset < base_offset);
+        self.batches.get(at).filter(|batch| batch.base_offset == base_offset)?.append_time()
+    }
+
     /// The batches that are held, oldest first.
     pub fn batches(&self) -> impl Iterator<Item = &Batch> {
         self.batches.iter()

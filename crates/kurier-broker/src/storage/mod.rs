@@ -14,10 +14,10 @@ mod replica;
 #[cfg(test)]
 mod testing;
 
-pub use batch::{BatchError, latest_timestamp};
+pub use batch::BatchError;
 pub use log::Stamp;
 pub use partition::{
-    AckState, Acks, AppendError, Appended, MoveError, Partition, PartitionSettings,
+    AckState, Acks, AppendError, Appended, MoveError, Partition, PartitionSettings, Timestamps,
 };
 pub use replica::ReplicaInfo;
 

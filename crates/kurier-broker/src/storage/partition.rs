@@ -23,6 +23,27 @@ pub struct PartitionSettings {
     pub lag_max: Duration,
     /// Whether a replica outside the in-sync set may lead when no other is up.
     pub unclean_election: bool,
+    /// Whose time records carry.
+    pub timestamps: Timestamps,
+}
+
+/// Whose time records carry (`message.timestamp.type`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Timestamps {
+    /// Their producer's.
+    Create,
+    /// The leader's, when it appended them.
+    LogAppend,
+}
+
+impl Timestamps {
+    /// Kafka's name for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Create => "CreateTime",
+            Self::LogAppend => "LogAppendTime",
+        }
+    }
 }
 
 /// Which replicas a producer waits for.
@@ -47,6 +68,8 @@ pub struct Appended {
     pub epoch: i32,
     /// The first offset of the log.
     pub log_start: i64,
+    /// When it was appended, in milliseconds since 1970, where the topic keeps that.
+    pub append_time: Option<i64>,
 }
 
 /// Why a batch was not appended.
@@ -63,6 +86,9 @@ pub enum AppendError {
         /// Bytes allowed.
         max: usize,
     },
+    /// Its clock, or its producer's, is wrong.
+    #[error("a record's timestamp lies more than an hour ahead")]
+    Future,
     /// A batch before it is missing.
     #[error("the batch is out of its producer's sequence")]
     OutOfOrder,
@@ -77,6 +103,13 @@ pub enum AppendError {
         /// Replicas needed.
         min: usize,
     },
+}
+
+/// How far ahead a record's time may be: `message.timestamp.after.max.ms`, an hour by default (KIP-1030).
+const AHEAD_MAX: Duration = Duration::from_secs(3600);
+
+fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// How far an `acks=all` append has come.
@@ -168,7 +201,7 @@ impl Partition {
     }
 
     /// Appends one batch as the leader; a batch that stands in the log already is answered with its
-    /// place. `acks` other than [`Acks::All`] is done with that.
+    /// place. `acks` other than [`Acks::All`] is done with that. `since_1970` is the time of the clock.
     ///
     /// # Errors
     /// When the batch is damaged, too large or out of sequence, or too few replicas are in sync; nothing
@@ -176,6 +209,7 @@ impl Partition {
     pub fn append(
         &mut self,
         now: Instant,
+        since_1970: Duration,
         acks: Acks,
         bytes: Bytes,
     ) -> Result<Appended, AppendError> {
@@ -196,6 +230,13 @@ impl Partition {
             Verdict::OutOfOrder => return Err(AppendError::OutOfOrder),
             Verdict::OldEpoch => return Err(AppendError::OldEpoch),
         }
+        let batch = match self.settings.timestamps {
+            Timestamps::Create if millis(since_1970 + AHEAD_MAX) < batch.max_timestamp => {
+                return Err(AppendError::Future);
+            }
+            Timestamps::Create => batch,
+            Timestamps::LogAppend => batch.stamped(millis(since_1970)),
+        };
         let base_offset = self.log.append(batch, self.epoch);
         if let Some(producer) = producer {
             self.producers.appended(producer, base_offset);
@@ -379,6 +420,7 @@ impl Partition {
             end: base_offset + records,
             epoch: self.epoch,
             log_start: self.log.start(),
+            append_time: self.log.append_time(base_offset),
         }
     }
 

@@ -6,14 +6,20 @@ use super::*;
 use crate::storage::testing::BatchSpec;
 
 const LAG_MAX: Duration = Duration::from_secs(10);
+const CLOCK: Duration = Duration::from_secs(1_000);
 
 fn partition() -> (Partition, Instant) {
+    partition_with(Timestamps::Create)
+}
+
+fn partition_with(timestamps: Timestamps) -> (Partition, Instant) {
     let settings = PartitionSettings {
         bytes_max: usize::MAX,
         batch_bytes_max: 1 << 20,
         min_in_sync: 2,
         lag_max: LAG_MAX,
         unclean_election: false,
+        timestamps,
     };
     (Partition::new(settings, &[NodeId(1), NodeId(2), NodeId(3)]), Instant::now())
 }
@@ -23,9 +29,25 @@ fn records(n: i32) -> Bytes {
 }
 
 #[test]
+fn a_topic_that_keeps_the_time_of_appending_writes_it_and_tells_it_again_to_who_asks_again() {
+    let (mut it, now) = partition_with(Timestamps::LogAppend);
+    let sent = BatchSpec::of(3).at(5).sequenced(7, 0, 0).build();
+    let appended = it.append(now, CLOCK, Acks::All, sent.clone()).expect("appended");
+    assert_eq!(appended.append_time, Some(1_000_000));
+    let again = it.append(now, 2 * CLOCK, Acks::All, sent).expect("a duplicate");
+    assert_eq!((again.base_offset, again.append_time), (0, Some(1_000_000)));
+    let stamp = |timestamp| it.at_or_after(timestamp).map(|it| (it.offset, it.timestamp));
+    assert_eq!(stamp(6), Some((0, 1_000_000)));
+    assert_eq!(stamp(1_000_001), None);
+    let (mut other, now) = partition();
+    let kept = other.append(now, CLOCK, Acks::All, records(1)).expect("appended");
+    assert_eq!(kept.append_time, None);
+}
+
+#[test]
 fn acknowledged_to_all_survives_the_leader() {
     let (mut it, now) = partition();
-    let appended = it.append(now, Acks::All, records(2)).expect("appended");
+    let appended = it.append(now, CLOCK, Acks::All, records(2)).expect("appended");
     assert_eq!(it.ack_state(&appended), AckState::Done);
     it.node_down(now, NodeId(1));
     assert_eq!((it.leader(), it.epoch(), it.high_watermark()), (Some(NodeId(2)), 1, 2));
@@ -35,11 +57,11 @@ fn acknowledged_to_all_survives_the_leader() {
 #[test]
 fn acknowledged_by_the_leader_alone_is_lost_with_it_when_followers_are_frozen() {
     let (mut it, now) = partition();
-    it.append(now, Acks::Leader, records(1)).expect("appended");
+    it.append(now, CLOCK, Acks::Leader, records(1)).expect("appended");
     it.set_frozen(now, NodeId(2), true);
     it.set_frozen(now, NodeId(3), true);
-    it.append(now, Acks::Leader, records(5)).expect("acknowledged by the leader");
-    let waiting = it.append(now, Acks::All, records(1)).expect("appended");
+    it.append(now, CLOCK, Acks::Leader, records(5)).expect("acknowledged by the leader");
+    let waiting = it.append(now, CLOCK, Acks::All, records(1)).expect("appended");
     assert_eq!(it.ack_state(&waiting), AckState::Waiting, "but not acknowledged to all");
     assert_eq!(it.high_watermark(), 1, "and nobody reads it");
     it.node_down(now, NodeId(1));
@@ -54,16 +76,16 @@ fn a_truncated_batch_is_no_duplicate_when_it_comes_again() {
     let (mut it, now) = partition();
     let first = BatchSpec::of(1).sequenced(9, 0, 0).build();
     let second = BatchSpec::of(2).sequenced(9, 0, 1).build();
-    it.append(now, Acks::All, first.clone()).expect("appended");
+    it.append(now, CLOCK, Acks::All, first.clone()).expect("appended");
     it.set_frozen(now, NodeId(2), true);
     it.set_frozen(now, NodeId(3), true);
-    it.append(now, Acks::All, second.clone()).expect("appended");
+    it.append(now, CLOCK, Acks::All, second.clone()).expect("appended");
     it.node_down(now, NodeId(1));
     it.set_frozen(now, NodeId(2), false);
     it.set_frozen(now, NodeId(3), false);
-    let again = it.append(now, Acks::All, second).expect("appended");
+    let again = it.append(now, CLOCK, Acks::All, second).expect("appended");
     assert_eq!((again.base_offset, it.ack_state(&again)), (1, AckState::Done));
-    assert_eq!(it.append(now, Acks::All, first).expect("a duplicate").base_offset, 0);
+    assert_eq!(it.append(now, CLOCK, Acks::All, first).expect("a duplicate").base_offset, 0);
     assert_eq!(it.log.end(), 3);
 }
 
@@ -71,7 +93,7 @@ fn a_truncated_batch_is_no_duplicate_when_it_comes_again() {
 fn sequences_are_judged_as_kafka_does() {
     let (mut it, now) = partition();
     let mut send = |epoch, first| {
-        it.append(now, Acks::All, BatchSpec::of(2).sequenced(4, epoch, first).build())
+        it.append(now, CLOCK, Acks::All, BatchSpec::of(2).sequenced(4, epoch, first).build())
     };
     assert_eq!(send(3, 10).map(|it| it.base_offset), Ok(0), "an unknown producer begins anywhere");
     assert_eq!(send(3, 10).map(|it| it.base_offset), Ok(0), "a duplicate has its old place");
@@ -91,18 +113,18 @@ fn too_few_in_sync_replicas_are_refused_before_and_told_after() {
     let (mut it, now) = partition();
     it.set_frozen(now, NodeId(3), true);
     it.set_frozen(now, NodeId(2), true);
-    let appended = it.append(now, Acks::All, records(1)).expect("appended");
+    let appended = it.append(now, CLOCK, Acks::All, records(1)).expect("appended");
     assert_eq!(it.next_deadline(), Some(now + LAG_MAX));
     assert!(!it.tick(now + LAG_MAX - Duration::from_millis(1)));
     assert!(it.tick(now + LAG_MAX));
     assert_eq!(it.ack_state(&appended), AckState::TooFewReplicas);
     assert_eq!(
-        it.append(now, Acks::All, records(1)),
+        it.append(now, CLOCK, Acks::All, records(1)),
         Err(AppendError::NotEnoughReplicas { found: 1, min: 2 })
     );
-    assert!(it.append(now, Acks::Leader, records(1)).is_ok());
+    assert!(it.append(now, CLOCK, Acks::Leader, records(1)).is_ok());
     it.set_frozen(now, NodeId(2), false);
-    assert!(it.append(now, Acks::All, records(1)).is_ok(), "it caught up and counts again");
+    assert!(it.append(now, CLOCK, Acks::All, records(1)).is_ok(), "it caught up and counts again");
 }
 
 #[test]
@@ -116,14 +138,14 @@ fn the_last_in_sync_replica_is_waited_for() {
     assert_eq!(it.leader(), None, "it may have less than node 1");
     it.node_up(now, NodeId(1));
     assert_eq!(it.leader(), Some(NodeId(1)));
-    assert!(it.append(now, Acks::All, records(1)).is_ok());
+    assert!(it.append(now, CLOCK, Acks::All, records(1)).is_ok());
 }
 
 #[test]
 fn leadership_returns_to_the_preferred_replica_without_loss() {
     let (mut it, now) = partition();
     it.node_down(now, NodeId(1));
-    it.append(now, Acks::All, records(3)).expect("appended");
+    it.append(now, CLOCK, Acks::All, records(3)).expect("appended");
     assert!(!it.prefer(now), "it is down");
     it.node_up(now, NodeId(1));
     assert!(it.prefer(now));
@@ -164,7 +186,7 @@ proptest! {
             match step {
                 Step::Append { acks_all } if it.leader().is_some() => {
                     let acks = if acks_all { Acks::All } else { Acks::Leader };
-                    if let Ok(appended) = it.append(now, acks, BatchSpec::of(1).at(stamp).build())
+                    if let Ok(appended) = it.append(now, CLOCK, acks, BatchSpec::of(1).at(stamp).build())
                         && acks_all
                     {
                         waiting.push((appended, stamp));
