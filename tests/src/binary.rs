@@ -128,6 +128,14 @@ impl Kurier {
         Ok(self.finish())
     }
 
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        Ok(process::signal(&self.child, signal)?)
+    }
+
     /// SIGTERM, and waits for its end.
     ///
     /// # Errors

@@ -3,15 +3,20 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 #![allow(clippy::print_stderr, reason = "the figures of a run are for the person who runs it")]
 
+mod commits;
 mod corrupt;
+mod failures;
 mod group;
 mod health;
+mod late;
 mod leader;
 mod matrix;
 mod network;
 mod poison;
+mod rebalances;
 mod roles;
 mod round_trip;
+mod scene;
 mod waiting;
 
 use std::io::Write as _;

@@ -232,7 +232,9 @@ impl Lane {
     }
 
     /// After a failed attempt: waits as long as the failure or the policy says. `GoOn` means try again.
-    pub(super) async fn pause(&self, offset: Offset, attempt: u32, failure: &Failure) -> Next {
+    /// What was handled before is told first, so that it can be committed meanwhile.
+    pub(super) async fn pause(&mut self, offset: Offset, attempt: u32, failure: &Failure) -> Next {
+        self.flush(false);
         let reason = failure.to_string();
         let stop = |reason| {
             let partition = self.partition.clone();

@@ -1,0 +1,133 @@
+//! What is committed, and when: never past a message that waits, and always one past the last handled.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kurier::{ConsumerEvent, Context, Ended, Failure, RetryPolicy};
+use kurier_tests::cluster::admin;
+
+use crate::scene::{Given, Scene, place, take};
+use crate::{until, within};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+fn twice() -> RetryPolicy {
+    RetryPolicy::exponential(2, Duration::from_millis(5)..=Duration::from_millis(10))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failed_message_holds_the_commit_back_though_later_ones_succeed() {
+    let scene = Scene::set("held-back-in-a-batch", 1).await;
+    scene.fill([0], 20).await;
+    let builder = scene.batch_member("1").batch(20, Duration::from_secs(1)).retry(&twice());
+    let first = scene.run_batches(builder.exit_at_end(true), |message, _| match place(message) {
+        (_, 7) => Err(Failure::from("not this one")),
+        _ => Ok(()),
+    });
+    let diary = first.diary.clone();
+    let report = first.end().await;
+    assert_eq!(report.stopped.iter().map(|it| it.offset.0).collect::<Vec<_>>(), [7]);
+    let handled = diary.handled(0);
+    assert!(handled.iter().any(|offset| 7 < *offset), "later ones succeeded: {handled:?}");
+    assert_eq!(scene.committed().await, BTreeMap::from([(0, 7)]));
+    assert!(diary.committed(0).iter().all(|position| *position <= 7), "at no moment beyond it");
+
+    let second = scene.run(scene.member("2").exit_at_end(true), take);
+    let again = second.diary.clone();
+    assert_eq!(second.end().await.ended, Ended::AtEnd);
+    assert_eq!(again.handled(0), (7..20).collect::<Vec<_>>(), "it comes again, and what follows");
+    let figures = format!("committed 7 with {} handled, then 13", handled.len());
+    scene.judge_but_for_order(&figures).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_is_retried_holds_the_commit_at_itself() {
+    let scene = Scene::set("held-back-while-retried", 2).await;
+    scene.fill(0..2, 20).await;
+    let first = scene.run(scene.member("1"), |message: Given, _: Context| async move {
+        match place(&message) {
+            (0, 7) => Err(Failure::retry_after(HOUR, "not yet")),
+            _ => Ok(()),
+        }
+    });
+    scene.until_committed(&BTreeMap::from([(0, 7), (1, 20)])).await;
+    let diary = first.diary.clone();
+    first.stop().await;
+    assert_eq!(scene.committed().await, BTreeMap::from([(0, 7), (1, 20)]), "nor by its end");
+    assert_eq!(diary.begun(0).last(), Some(&(7, 1)));
+
+    let second = scene.run(scene.member("2").exit_at_end(true), take);
+    let again = second.diary.clone();
+    second.end().await;
+    assert_eq!((again.handled(0), again.handled(1)), ((7..20).collect(), Vec::new()));
+    scene.judge("committed 7 and 20, then 13 and none").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_is_one_past_the_last_handled_whatever_brings_it_about() {
+    let scene = Scene::set("one-past", 2).await;
+    scene.fill(0..2, 10).await;
+    // By the clock: both wait at 5, so 0 to 4 are handled.
+    let first = scene.run(scene.member("1"), |message: Given, _: Context| async move {
+        if message.offset().0 == 5 {
+            std::future::pending::<()>().await;
+        }
+        Ok(())
+    });
+    scene.until_committed(&BTreeMap::from([(0, 5), (1, 5)])).await;
+    drop(first);
+
+    // By a revoke, and by nothing else: the clock is an hour away.
+    let unhurried = |name| {
+        let mut builder = scene.member(name);
+        builder.config_mut().commit_interval = HOUR;
+        builder
+    };
+    let second = scene.run(unhurried("2"), take);
+    let both_done = || (0..2).all(|number| second.diary.handled(number).last() == Some(&9));
+    until("the rest is handled", both_done).await;
+    assert_eq!(scene.committed().await, BTreeMap::from([(0, 5), (1, 5)]), "it is not time yet");
+    let third = scene.run(unhurried("3"), take);
+    until("one has moved", || third.diary.owned().is_some_and(|owned| owned.len() == 1)).await;
+    let moved = third.diary.owned().unwrap()[0];
+    let (kept, by_revoke) = (1 - moved, scene.committed().await);
+    assert_eq!(by_revoke, BTreeMap::from([(moved, 10), (kept, 5)]));
+
+    // By a shutdown.
+    scene.fill([kept], 3).await;
+    until("three more", || second.diary.handled(kept).last() == Some(&12)).await;
+    second.stop().await;
+    assert_eq!(scene.committed().await, BTreeMap::from([(moved, 10), (kept, 13)]));
+
+    // By the end of the topic.
+    third.stop().await;
+    scene.fill(0..2, 2).await;
+    let last = scene.run(unhurried("4").exit_at_end(true), take);
+    assert_eq!(last.end().await.ended, Ended::AtEnd);
+    assert_eq!(scene.committed().await, BTreeMap::from([(moved, 12), (kept, 15)]));
+    scene.judge("clock 5 and 5, revoke 10, shutdown 13, end 12 and 15").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commits_wait_for_a_coordinator_that_died_and_are_stored_by_the_next() {
+    let scene = Scene::set("orphans", 3).await;
+    scene.fill(0..3, 10).await;
+    let member = scene.run(scene.member("1"), take);
+    scene.until_committed(&BTreeMap::from([(0, 10), (1, 10), (2, 10)])).await;
+
+    let asking = admin(scene.bootstrap()).unwrap();
+    let group = within("the group", asking.describe_group(&scene.group)).await.unwrap();
+    asking.close().await;
+    let coordinator = group.coordinator.unwrap().id;
+    scene.cluster.kill(coordinator).await.unwrap();
+    within("filling", scene.fill(0..3, 10)).await;
+    scene.until_committed(&BTreeMap::from([(0, 20), (1, 20), (2, 20)])).await;
+    scene.cluster.start(coordinator).await.unwrap();
+    let failed = member.diary.picked(|event| match event {
+        ConsumerEvent::CommitFailed { reason, .. } => Some(reason.clone()),
+        _ => None,
+    });
+    let report = member.stop().await;
+    assert_eq!(report.uncommitted.len(), 0, "{report:?}");
+    scene.judge(&format!("node {coordinator} killed, {} commits failed", failed.len())).await;
+}

@@ -1,0 +1,178 @@
+//! Partitions that move from member to member, are lost, are too few, or move all the time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use kurier::{ConsumerEvent, Context};
+use kurier_tests::binary::Kurier;
+use kurier_tests::process::Signal;
+use tokio_util::sync::CancellationToken;
+
+use crate::scene::{Given, Scene, TOPIC, Watched, take};
+use crate::until;
+
+/// Handlers are at work whenever partitions move, and only a revoke commits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revoked_partition_is_drained_and_the_next_owner_begins_exactly_there() {
+    const EACH: i64 = 20;
+    let scene = Scene::set("drained", 4).await;
+    scene.fill(0..4, 20).await;
+    let slow = |name| {
+        let mut builder = scene.member(name);
+        builder.config_mut().commit_interval = Duration::from_secs(3_600);
+        scene.run(builder, |_: Given, _: Context| async {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            Ok(())
+        })
+    };
+    let first = slow("1");
+    until("the first begins", || (0..4).all(|at| 2 <= first.diary.handled(at).len())).await;
+    assert_eq!(scene.committed().await, BTreeMap::new(), "it is not time yet");
+    let second = slow("2");
+    until("two have moved", || second.diary.owned().is_some_and(|owned| owned.len() == 2)).await;
+    let moved = second.diary.owned().unwrap();
+    for &at in &moved {
+        let drained = first.diary.handled(at).last().unwrap() + 1;
+        assert_eq!(first.diary.committed(at), [drained], "drained, then committed, once");
+    }
+    until("the second begins", || moved.iter().all(|at| !second.diary.begun(*at).is_empty())).await;
+    let (diary, report) = (first.diary.clone(), first.stop().await);
+    assert_eq!((report.handled_too_late, report.outstanding), (0, 0));
+    let done = |at| diary.handled(at).len() + second.diary.handled(at).len() == 20;
+    until("the second does the rest", || (0..4).all(done)).await;
+    let both = second.diary.clone();
+    second.stop().await;
+    for at in 0..4 {
+        let all = [diary.handled(at), both.handled(at)].concat();
+        assert_eq!(all, (0..EACH).collect::<Vec<_>>(), "partition {at}: each once, in order");
+    }
+    scene.judge(&format!("{} moved while at work, each offset once", moved.len())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_without_partitions_takes_over_when_there_are_some() {
+    let scene = Scene::set("one-too-many", 2).await;
+    let mut members: Vec<Watched> =
+        ["1", "2", "3"].iter().map(|name| scene.run(scene.member(name), take)).collect();
+    let share = |member: &Watched| member.diary.owned().map(|owned| owned.len());
+    let shares = |members: &[Watched]| {
+        let mut shares: Vec<_> = members.iter().map(share).collect();
+        shares.sort_unstable();
+        shares
+    };
+    until("each has its answer", || shares(&members) == [Some(0), Some(1), Some(1)]).await;
+    scene.fill(0..2, 10).await;
+    scene.until_committed(&BTreeMap::from([(0, 10), (1, 10)])).await;
+
+    let busy = members.iter().position(|member| share(member) == Some(1)).unwrap();
+    members.remove(busy).stop().await;
+    until("the idle one takes over", || shares(&members) == [Some(1), Some(1)]).await;
+    scene.fill(0..2, 10).await;
+    scene.until_committed(&BTreeMap::from([(0, 20), (1, 20)])).await;
+    let mut handled = Vec::new();
+    for member in members {
+        handled.push(member.stop().await.handled);
+    }
+    scene.judge(&format!("2 partitions, 3 members, then 2: they handled {handled:?}")).await;
+}
+
+/// A process that was frozen longer than its session wakes up believing that it owns what others have
+/// been given, with a hundred handled messages to commit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_was_away_too_long_commits_nothing_of_what_it_lost() {
+    let scene = Scene::set("frozen", 3).await;
+    scene.fill(0..3, 100).await;
+    let mut args = vec!["-v", "consume", "single", TOPIC, "--group", &scene.group];
+    args.extend(["--instance", "frozen", "--commit-interval", "1h"]);
+    for set in ["session.timeout.ms=6000", "heartbeat.interval.ms=300", "max.poll.interval.ms=6000"]
+    {
+        args.extend(["-X", set]);
+    }
+    let mut frozen = Kurier::start(scene.bootstrap(), &args).unwrap();
+    frozen.wait_for_lines(300).await.unwrap();
+    assert_eq!(scene.committed().await, BTreeMap::new(), "it is not time yet");
+    frozen.signal(Signal::Freeze).unwrap();
+
+    let may = CancellationToken::new();
+    let gate = may.clone();
+    let mut builder = scene.member("awake");
+    builder.config_mut().drain_deadline = Some(Duration::from_millis(300));
+    let awake = scene.run(builder, move |_: Given, _: Context| {
+        let gate = gate.clone();
+        async move {
+            gate.cancelled().await;
+            Ok(())
+        }
+    });
+    until("the others take over", || (0..3).all(|at| awake.diary.begun(at) == [(0, 1)])).await;
+    frozen.signal(Signal::Thaw).unwrap();
+    // It joins again, and is given one partition: by then it has dealt with what it had lost.
+    until("it is back", || awake.diary.taken_away() == 1).await;
+    assert!(frozen.talk().contains("lost"), "{}", frozen.talk());
+    let stored = scene.committed().await;
+    assert_eq!(stored, BTreeMap::new(), "nobody has committed: {}", frozen.talk());
+
+    may.cancel();
+    let kept: BTreeSet<i32> = awake.diary.owned().unwrap().into_iter().collect();
+    frozen.wait_for_lines(400).await.unwrap();
+    let all = |at: &i32| awake.diary.handled(*at).last() == Some(&99);
+    until("the rest is handled", || kept.iter().all(all)).await;
+    awake.stop().await;
+    let ended = frozen.stop().await.unwrap();
+    // It says what it had handled and could not commit: that was delivered again.
+    assert_eq!(ended.status.code(), Some(4), "{}", ended.talk);
+    for line in &ended.lines {
+        scene.books.handled(&scene.group, line["message"]["id"].as_str().unwrap().parse().unwrap());
+    }
+    assert_eq!(scene.committed().await, BTreeMap::from([(0, 100), (1, 100), (2, 100)]));
+    scene.judge("300 handled and lost, 0 of them committed, all came again").await;
+}
+
+/// Members come and go `turns` times; after each a message in every partition must be handled.
+async fn members_come_and_go(group: &str, partitions: u32, turns: usize) {
+    let scene = Scene::set(group, partitions).await;
+    let numbers = || 0..i32::try_from(partitions).unwrap();
+    let steady = scene.run(scene.member("steady"), take);
+    let everything = || steady.diary.owned().is_some_and(|owned| owned.len() == numbers().len());
+    until("the first has all", everything).await;
+    let counted = |member: &Watched| {
+        let turn = |event: &ConsumerEvent| match event {
+            ConsumerEvent::Assigned { .. }
+            | ConsumerEvent::Revoked { .. }
+            | ConsumerEvent::Lost { .. } => Some(()),
+            _ => None,
+        };
+        member.diary.picked(turn).len()
+    };
+    let (mut sent, mut guests) = (0, 0);
+    while counted(&steady) < turns {
+        guests += 1;
+        let guest = scene.run(scene.member(&format!("guest-{guests}")), take);
+        let half = numbers().len() / 2;
+        until("the guest has its half", || {
+            guest.diary.owned().is_some_and(|owned| owned.len() == half)
+        })
+        .await;
+        sent += flows(&scene, numbers(), sent).await;
+        guest.stop().await;
+        until("all come back", everything).await;
+        sent += flows(&scene, numbers(), sent).await;
+    }
+    let figures = format!("{} rebalances of {partitions} partitions", counted(&steady));
+    let report = steady.stop().await;
+    assert!(report.stopped.is_empty(), "{report:?}");
+    scene.judge(&format!("{figures}, {guests} guests, {sent} rounds, none silent")).await;
+}
+
+/// One more message in each partition comes through.
+async fn flows(scene: &Scene, numbers: std::ops::Range<i32>, sent: usize) -> usize {
+    let all = (sent + 1) * numbers.len();
+    scene.fill(numbers, 1).await;
+    until("every partition flows", || scene.books.handled_by(&scene.group) == all as u64).await;
+    1
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_partition_falls_silent_through_twenty_rebalances() {
+    members_come_and_go("come-and-go", 40, 20).await;
+}

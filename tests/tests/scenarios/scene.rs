@@ -1,0 +1,325 @@
+//! What the scenarios of consumers share: a topic that is filled partition by partition, members whose
+//! handlers do what the scenario says, and a diary of what each of them told.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use kurier::{
+    Batch, BatchMessageConsumer, Batches, Closed, ConsumeError, ConsumeReport, ConsumerBuilder,
+    ConsumerConfig, ConsumerEvent, Context, Failure, Judgement, Message, MessageDecoder, Offset,
+    Outcomes, PartitionId, Receipt, Received, Single, SingleMessageConsumer, TopicPartition,
+};
+use kurier_tests::audit;
+use kurier_tests::books::Books;
+use kurier_tests::cluster::{TestCluster, admin, cluster, create_topic};
+use rdkafka::ClientConfig;
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::within;
+
+pub const TOPIC: &str = "orders";
+
+/// What a handler is given, and what it answers.
+pub type Given = Arc<Received<Message>>;
+pub type Answer = Result<(), Failure>;
+
+/// One cluster, one topic, one group, and the books of the run.
+pub struct Scene {
+    pub cluster: Box<dyn TestCluster>,
+    pub books: Arc<Books>,
+    pub group: String,
+    producer: FutureProducer,
+}
+
+impl Scene {
+    /// The topic with so many empty partitions. The group's name is the scenario's own: on Apache Kafka
+    /// a member that a scenario before has left behind is in nobody's way then.
+    pub async fn set(group: &str, partitions: u32) -> Self {
+        let cluster = cluster().await.unwrap();
+        create_topic(&*cluster, TOPIC, partitions).await.unwrap();
+        let producer = ClientConfig::new()
+            .set("bootstrap.servers", cluster.bootstrap())
+            .set("enable.idempotence", "true")
+            .create()
+            .unwrap();
+        let books = Arc::new(Books::new(&[group]));
+        Self { cluster, books, group: group.to_owned(), producer }
+    }
+
+    pub fn bootstrap(&self) -> &str {
+        self.cluster.bootstrap()
+    }
+
+    /// `each` more messages in each of these partitions.
+    pub async fn fill(&self, partitions: impl IntoIterator<Item = i32>, each: usize) {
+        let mut sent = Vec::new();
+        for partition in partitions {
+            let key = Bytes::from(format!("partition {partition}"));
+            for number in 0..each {
+                let message = Message::new(number.to_string()).unwrap().with_key(key.clone());
+                let json = message.to_json().unwrap();
+                self.books.accepted(message.id(), &key);
+                let record = FutureRecord::to(TOPIC).partition(partition).key(&key[..]);
+                let delivery = self.producer.send_result(record.payload(&json));
+                sent.push((message.id(), delivery.map_err(|(error, _)| error).unwrap()));
+            }
+        }
+        for (id, delivery) in sent {
+            let delivery = within("filling", delivery).await.unwrap();
+            let delivery = delivery.map_err(|(error, _)| error).unwrap();
+            let receipt = Receipt {
+                topic: TOPIC.into(),
+                partition: PartitionId(delivery.partition),
+                offset: Some(Offset(delivery.offset)),
+                timestamp: None,
+            };
+            self.books.settled(id, &Ok(receipt));
+        }
+    }
+
+    /// One record whose value is this text, whatever it is. The books know nothing of it.
+    pub async fn send_bytes(&self, partition: i32, value: &str) {
+        let record = FutureRecord::<(), _>::to(TOPIC).partition(partition).payload(value);
+        within("sending", self.producer.send(record, Duration::from_secs(60))).await.unwrap();
+    }
+
+    /// A single consumer of the topic that a rebalance and a death reach within seconds.
+    pub fn member(&self, name: &str) -> ConsumerBuilder<Single, MessageDecoder> {
+        let builder = SingleMessageConsumer::builder(self.bootstrap(), TOPIC);
+        let mut builder = builder.group(&self.group).instance(name);
+        quicken(builder.config_mut());
+        builder
+    }
+
+    /// The same in batches.
+    pub fn batch_member(&self, name: &str) -> ConsumerBuilder<Batches, MessageDecoder> {
+        let builder = BatchMessageConsumer::builder(self.bootstrap(), TOPIC);
+        let mut builder = builder.group(&self.group).instance(name);
+        quicken(builder.config_mut());
+        builder
+    }
+
+    /// Runs a member; what its handler answers with `Ok` is entered in the books.
+    pub fn run<H, F>(&self, builder: ConsumerBuilder<Single, MessageDecoder>, handler: H) -> Watched
+    where
+        H: Fn(Given, Context) -> F + Send + Sync + 'static,
+        F: Future<Output = Answer> + Send + 'static,
+    {
+        let (books, group) = (Arc::clone(&self.books), builder.config().group.clone());
+        let entering = move |message: Given, context: Context| {
+            let (books, group) = (Arc::clone(&books), group.clone());
+            let handling = handler(Arc::clone(&message), context);
+            async move {
+                handling.await?;
+                books.received(&group, &message);
+                Ok(())
+            }
+        };
+        let (diary, stop) = (Arc::<Diary>::default(), CancellationToken::new());
+        let run = builder.on_event(diary.listener()).run(entering, stop.clone());
+        Watched { diary, stop, run: tokio::spawn(run) }
+    }
+
+    /// Runs a member in batches; the handler answers message by message.
+    pub fn run_batches(
+        &self,
+        builder: ConsumerBuilder<Batches, MessageDecoder>,
+        answer: impl Fn(&Received<Message>, &Context) -> Answer + Send + Sync + 'static,
+    ) -> Watched {
+        let (books, group) = (Arc::clone(&self.books), builder.config().group.clone());
+        let entering = move |batch: Arc<Batch<Message>>, context: Context| {
+            let outcomes = batch.outcomes(|message| {
+                answer(message, &context)?;
+                books.received(&group, message);
+                Ok(())
+            });
+            std::future::ready(Ok::<Outcomes, Failure>(outcomes))
+        };
+        let (diary, stop) = (Arc::<Diary>::default(), CancellationToken::new());
+        let run = builder.on_event(diary.listener()).run(entering, stop.clone());
+        Watched { diary, stop, run: tokio::spawn(run) }
+    }
+
+    /// What the group has committed, partition by partition, where that is past the beginning. A member
+    /// commits that it stands at 0 too.
+    pub async fn committed(&self) -> BTreeMap<i32, i64> {
+        let admin = admin(self.bootstrap()).unwrap();
+        let offsets = within("offsets", admin.group_offsets(&self.group)).await.unwrap();
+        admin.close().await;
+        past_the_beginning(&offsets)
+    }
+
+    /// Waits until exactly this is committed, see [`committed`](Self::committed).
+    pub async fn until_committed(&self, wanted: &BTreeMap<i32, i64>) {
+        let admin = admin(self.bootstrap()).unwrap();
+        let same = async {
+            loop {
+                match admin.group_offsets(&self.group).await {
+                    Ok(offsets) if past_the_beginning(&offsets) == *wanted => return,
+                    _ => {}
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        within(&format!("the commit of {wanted:?}"), same).await;
+        admin.close().await;
+    }
+
+    /// Reads the topic, and tells the figures. Nothing may be missing, in the log or in the group, and
+    /// nothing handled out of its order.
+    pub async fn judge(&self, figures: &str) {
+        let verdict = self.judge_but_for_order(figures).await;
+        assert_eq!(verdict.order_violations(), 0, "{verdict:?}");
+    }
+
+    /// The same, where a handler has answered for later messages before earlier ones.
+    pub async fn judge_but_for_order(&self, figures: &str) -> Judgement {
+        self.judge_but_for(0, figures).await
+    }
+
+    /// The same, where so many messages wait behind one that can't be handled.
+    pub async fn judge_but_for(&self, held_up: u64, figures: &str) -> Judgement {
+        audit::enter(&self.books, self.bootstrap(), TOPIC).await.unwrap();
+        let verdict = self.books.judge();
+        eprintln!("{:?}, {}: {figures}; {verdict:?}", self.cluster.kind(), self.group);
+        assert_eq!(verdict.lost(), held_up, "{verdict:?}");
+        verdict
+    }
+}
+
+fn past_the_beginning(offsets: &BTreeMap<TopicPartition, Offset>) -> BTreeMap<i32, i64> {
+    let numbers = offsets.iter().map(|(at, offset)| (at.partition.0, offset.0));
+    numbers.filter(|(_, offset)| 0 < *offset).collect()
+}
+
+/// Times that a scenario can wait for. 6 s is the shortest session that Apache Kafka allows.
+fn quicken(config: &mut ConsumerConfig) {
+    config.session_timeout = Duration::from_secs(6);
+    config.heartbeat_interval = Duration::from_millis(300);
+    config.poll_interval_max = Duration::from_secs(6);
+    config.commit_interval = Duration::from_millis(100);
+}
+
+/// A member at work, and its diary. Dropped, its handlers are dropped with it, and it leaves the group.
+pub struct Watched {
+    pub diary: Arc<Diary>,
+    stop: CancellationToken,
+    run: JoinHandle<Result<ConsumeReport, ConsumeError>>,
+}
+
+impl Watched {
+    /// Asks it to end, and waits until it has.
+    pub async fn stop(self) -> ConsumeReport {
+        self.stop.cancel();
+        self.end().await
+    }
+
+    /// Waits until it ends by itself.
+    pub async fn end(mut self) -> ConsumeReport {
+        let report = within("the end of a member", &mut self.run).await.unwrap().unwrap();
+        assert_eq!(report.closed, Closed::Clean);
+        report
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.run.abort();
+    }
+}
+
+/// Everything a member told, in order.
+#[derive(Debug, Default)]
+pub struct Diary(Mutex<Vec<ConsumerEvent>>);
+
+impl Diary {
+    fn listener(self: &Arc<Self>) -> impl Fn(&ConsumerEvent) + Send + Sync + 'static {
+        let diary = Arc::clone(self);
+        move |event| diary.0.lock().unwrap().push(event.clone())
+    }
+
+    /// What `pick` makes of each event.
+    pub fn picked<T>(&self, pick: impl Fn(&ConsumerEvent) -> Option<T>) -> Vec<T> {
+        self.0.lock().unwrap().iter().filter_map(pick).collect()
+    }
+
+    /// Offsets of this partition that were handled, in order.
+    pub fn handled(&self, partition: i32) -> Vec<i64> {
+        self.picked(|event| match event {
+            ConsumerEvent::Handled { partition: of, offset, .. } if *of == at(partition) => {
+                Some(offset.0)
+            }
+            _ => None,
+        })
+    }
+
+    /// Offsets of this partition that the handler was called with, and which attempt it was.
+    pub fn begun(&self, partition: i32) -> Vec<(i64, u32)> {
+        self.picked(|event| match event {
+            ConsumerEvent::HandlingStarted { partition: of, offset, attempt }
+                if *of == at(partition) =>
+            {
+                Some((offset.0, *attempt))
+            }
+            _ => None,
+        })
+    }
+
+    /// Positions of this partition past its beginning that the group has stored.
+    pub fn committed(&self, partition: i32) -> Vec<i64> {
+        self.picked(|event| match event {
+            ConsumerEvent::Committed { partition: of, offset }
+                if *of == at(partition) && 0 < offset.0 =>
+            {
+                Some(offset.0)
+            }
+            _ => None,
+        })
+    }
+
+    /// The partitions it has, by what it said last; `None` before it has said anything.
+    pub fn owned(&self) -> Option<Vec<i32>> {
+        let owned = self.picked(|event| match event {
+            ConsumerEvent::Assigned { owned, .. }
+            | ConsumerEvent::Revoked { owned, .. }
+            | ConsumerEvent::Lost { owned, .. } => {
+                Some(owned.iter().map(|one| one.partition.0).collect())
+            }
+            _ => None,
+        });
+        owned.into_iter().next_back()
+    }
+
+    /// Rebalances that took partitions away.
+    pub fn taken_away(&self) -> usize {
+        let away = |event: &ConsumerEvent| {
+            matches!(event, ConsumerEvent::Revoked { .. } | ConsumerEvent::Lost { .. })
+        };
+        self.picked(|event| away(event).then_some(())).len()
+    }
+
+    /// Messages that were handled after their partition had been taken away.
+    pub fn too_late(&self) -> usize {
+        let late = |event: &ConsumerEvent| matches!(event, ConsumerEvent::HandledTooLate { .. });
+        self.picked(|event| late(event).then_some(())).len()
+    }
+}
+
+/// A partition of the topic.
+pub fn at(partition: i32) -> TopicPartition {
+    TopicPartition::new(TOPIC, PartitionId(partition))
+}
+
+/// A handler that takes everything.
+pub fn take(_: Given, _: Context) -> std::future::Ready<Answer> {
+    std::future::ready(Ok(()))
+}
+
+/// The partition and the offset of a message.
+pub fn place(message: &Received<Message>) -> (i32, i64) {
+    (message.partition().0, message.offset().0)
+}
