@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use kurier::{
     Admin, Batch, BatchMessageConsumer, Closed, ConsumeError, ConsumeReport, ConsumerBuilder,
-    Context, Failure, GroupState, Message, MessageDecoder, Received, SingleMessageConsumer,
+    Context, Failure, GroupState, Message, MessageDecoder, OnFailure, Received,
+    SingleMessageConsumer,
 };
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -248,7 +249,7 @@ impl Fleet {
         let (books, group, until) = (Arc::clone(&self.books), self.group.clone(), stop.clone());
         let run = match self.kind {
             MemberKind::Single => {
-                let handler = move |message: Arc<Received<Message>>, _: Context| {
+                let handler = move |message: Arc<Received<Message<Value>>>, _: Context| {
                     books.received(&group, &message);
                     std::future::ready(Ok::<(), Failure>(()))
                 };
@@ -256,7 +257,7 @@ impl Fleet {
                 tokio::spawn(self.configured(builder, name).run(handler, until))
             }
             MemberKind::Batch => {
-                let handler = move |batch: Arc<Batch<Message>>, _: Context| {
+                let handler = move |batch: Arc<Batch<Message<Value>>>, _: Context| {
                     batch.items().iter().for_each(|message| books.received(&group, message));
                     std::future::ready(Ok::<_, Failure>(batch.all_done()))
                 };
@@ -271,11 +272,13 @@ impl Fleet {
         &self,
         builder: ConsumerBuilder<K, D>,
         name: &str,
-    ) -> ConsumerBuilder<K, MessageDecoder> {
+    ) -> ConsumerBuilder<K, MessageDecoder<Value>> {
         builder
             .group(&*self.group)
             .instance(name)
             .decoder(MessageDecoder::default())
+            // A partition that stops would be missed in silence.
+            .on_failure(OnFailure::Exit)
             .properties(self.properties.iter().cloned())
     }
 
@@ -285,13 +288,12 @@ impl Fleet {
             MemberKind::Batch => "batch",
         };
         let mut args = vec!["consume", kind, &self.topic, "--group", &self.group];
-        args.extend(["--instance", name]);
+        args.extend(["--instance", name, "--on-failure", "exit"]);
         let set: Vec<_> =
             self.properties.iter().map(|(name, value)| format!("{name}={value}")).collect();
         args.extend(set.iter().flat_map(|set| ["-X", set]));
         let (books, group) = (Arc::clone(&self.books), self.group.clone());
         Kurier::telling(&self.bootstrap, &args, move |line| {
-            // A message that is none would stop its partition, and be missed.
             if let Some(id) = id(&line) {
                 books.handled(&group, id);
             }

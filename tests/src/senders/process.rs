@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use bytes::Bytes;
@@ -16,6 +17,7 @@ use uuid::Uuid;
 
 use super::Wants;
 use crate::binary::Kurier;
+use crate::cluster::PATIENCE;
 
 /// A process, and the task that writes to its standard input. Dropped, both end.
 #[derive(Debug)]
@@ -53,13 +55,19 @@ impl ProcessSender {
         self.feeding.enough.cancel();
     }
 
+    /// Killed when several messages are on their way. What was written to it and had no answer, which is
+    /// known when all it printed is read, is written to the next.
     pub async fn kill_and_restart(&mut self) -> anyhow::Result<usize> {
-        let ended = self.feeding.task.is_finished();
-        ensure!(!ended, "it ended by itself: {}", self.kurier.talk());
-        self.feeding.task.abort();
-        // Aborted; an error was one of writing to what is killed now anyway.
-        let _ = (&mut self.feeding.task).await;
+        let end = Instant::now() + PATIENCE;
+        while lock(&self.unsettled).lines.len() < self.wants.keys.names.len() / 2 {
+            self.runs()?;
+            ensure!(Instant::now() < end, "never are several messages on their way");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         self.kurier.kill()?;
+        self.feeding.task.abort();
+        // Aborted; or an error, that of writing to what is dead.
+        let _ = (&mut self.feeding.task).await;
         let left = lock(&self.unsettled).lines.len();
         (self.kurier, self.feeding) = self.wants.launch(&self.unsettled)?;
         Ok(left)

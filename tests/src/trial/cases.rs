@@ -187,7 +187,7 @@ impl Case {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Node(how, target) => return write!(f, "{target} {how}"),
+            Self::Node(how, target) => return write!(f, "{how}: the {target}"),
             Self::FiveBounces => "leader killed and started, 5 times in a row",
             Self::EachNodeRestarted => "all nodes restarted, one after another",
             Self::TwoNodesDown => "two nodes down for 60 s",
@@ -205,7 +205,7 @@ impl fmt::Display for How {
         f.write_str(match self {
             Self::Stopped => "SIGTERM",
             Self::Killed => "SIGKILL",
-            Self::Frozen => "SIGSTOP for 30 s",
+            Self::Frozen => "SIGSTOP, 30 s",
         })
     }
 }
@@ -213,9 +213,9 @@ impl fmt::Display for How {
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Leader => "leader of a partition",
+            Self::Leader => "partition's leader",
             Self::Controller => "controller",
-            Self::Coordinator => "group coordinator",
+            Self::Coordinator => "group's coordinator",
         })
     }
 }

@@ -22,6 +22,11 @@ pub const GROUP: &str = "workers";
 /// Its members at the beginning.
 const MEMBERS: usize = 3;
 
+/// New partitions are found by looking, by default every five minutes.
+const LOOKING: (&str, &str) = ("topic.metadata.refresh.interval.ms", "1000");
+/// Messages stay so long in a producer that is to be killed with some in it.
+const LINGERING: (&str, &str) = ("linger.ms", "50");
+
 /// Messages that are acknowledged before the fault.
 const BEFORE: u64 = 1_500;
 /// Messages that are acknowledged in all, at least.
@@ -91,15 +96,16 @@ impl<'a> Run<'a> {
     async fn begin(case: &Case, cluster: &'a dyn TestCluster) -> anyhow::Result<Self> {
         let books = Arc::new(Books::new(&[GROUP]));
         let bootstrap = cluster.bootstrap();
-        // New partitions are found by looking, by default every five minutes.
-        let looking = ("topic.metadata.refresh.interval.ms", "1000");
         let (kind, home) = case.members;
         let fleet = Fleet::new(bootstrap, TOPIC, GROUP, &books).kind(kind).home(home);
-        let mut fleet = fleet.property(looking.0, looking.1);
+        let mut fleet = fleet.property(LOOKING.0, LOOKING.1);
         fleet.start_many(MEMBERS)?;
         fleet.wait_until_shared(PARTITIONS as usize).await?;
         let (profile, home) = case.senders;
-        let properties = &[("topic.metadata.refresh.interval.ms", "1000")];
+        let properties: &[_] = match case.fault {
+            Fault::SendersKilled => &[LOOKING, LINGERING],
+            _ => &[LOOKING],
+        };
         let sending = Sending { profile, home, properties, ..Sending::default() };
         let senders = sending.start(bootstrap, TOPIC, &books).await?;
         Ok(Self { cluster, books, fleet, senders, notes: Vec::new() })
