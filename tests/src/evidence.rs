@@ -13,7 +13,7 @@ pub(crate) fn scenario(caller: &Location<'_>) -> String {
     let thread = std::thread::current();
     let test = thread.name().filter(|name| name.contains("::"));
     let file = Path::new(caller.file()).file_stem().unwrap_or_default().to_string_lossy();
-    test.map_or_else(|| format!("{file}-{}", caller.line()), |test| test.replace("::", "-"))
+    test.map_or_else(|| format!("{file}-{}", caller.line()), str::to_owned)
 }
 
 /// Writes `events.ndjson`, `judgement.json` and `account.txt` into the scenario's folder, which it
@@ -24,7 +24,8 @@ pub(crate) fn keep(
     judgement: &Judgement,
 ) -> anyhow::Result<PathBuf> {
     let cluster = std::env::var("KURIER_TEST_CLUSTER").unwrap_or_else(|_| "embedded".to_owned());
-    let folder = target()?.join("evidence").join(format!("{scenario}-{cluster}"));
+    let name = format!("{scenario}-{cluster}").replace(|it: char| !it.is_alphanumeric(), "-");
+    let folder = target()?.join("evidence").join(name);
     fs::create_dir_all(&folder)?;
     let mut events = BufWriter::new(File::create(folder.join("events.ndjson"))?);
     ledger.write_events(&mut events)?;

@@ -15,6 +15,7 @@ mod judge;
 mod judgement;
 mod messages;
 mod names;
+mod offence;
 mod stall;
 mod tell;
 #[cfg(test)]
@@ -32,7 +33,8 @@ use messages::Messages;
 use names::Names;
 use stall::Stall;
 
-pub use judgement::{GroupJudgement, Judgement, LogJudgement, Offence, OffenceKind};
+pub use judgement::{GroupJudgement, Judgement, LogJudgement};
+pub use offence::{Offence, OffenceKind};
 pub use told::{FailedDelivery, Fingerprint, Instance, Seen, Vantage};
 
 /// What happened to the messages of one run; [`judge`](Ledger::judge) says whether that is right.
@@ -41,7 +43,7 @@ pub use told::{FailedDelivery, Fingerprint, Instance, Seen, Vantage};
 /// or from where [`begins_at`](Ledger::begins_at) says. Events of other groups are ignored.
 ///
 /// Memory is about 350 bytes a message, 100 more for each group that handles it, and 40 for each record
-/// of an audit; a message that is handled again adds 100. Vectors may hold up to twice that while they
+/// of an audit; a message that is handled again adds 100, a note its text. Vectors may hold up to twice that while they
 /// grow.
 #[derive(Debug, Default)]
 pub struct Ledger {

@@ -63,6 +63,11 @@ impl Names {
         NoteNo::new(self.notes.len() - 1)
     }
 
+    /// All that were heard of, by number.
+    pub(super) fn partitions(&self) -> &[TopicPartition] {
+        &self.partitions
+    }
+
     pub(super) fn of_partition(&self, number: PartitionNo) -> &TopicPartition {
         &self.partitions[number.index()]
     }

@@ -11,7 +11,6 @@ use super::super::OffenceKind;
 use super::super::entry::{Attempt, MemberNo, PartitionNo, Place, What};
 use super::Case;
 use super::offences::{About, Offences};
-use super::records::before;
 use crate::Offset;
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -75,7 +74,7 @@ impl Hold {
     ) {
         let records = case.records.partition(place.partition);
         let Some(Reached { mut record, offset }) = self.reached else {
-            let record = before(records, place.offset);
+            let record = case.records.before(place).len();
             self.reached = Some(Reached { record, offset: place.offset });
             return;
         };

@@ -6,13 +6,12 @@
 
 use std::collections::HashMap;
 
-use super::super::entry::{MemberNo, PartitionNo, Seq, What};
+use super::super::entry::{MemberNo, PartitionNo, Place, Seq, What};
 use super::super::told::Vantage;
 use super::super::{Found, OffenceKind};
 use super::Case;
 use super::handling::Firsts;
 use super::offences::{About, Offences};
-use super::records::before;
 use crate::Offset;
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -35,11 +34,7 @@ pub(super) fn judge(
     firsts: &Firsts,
     offences: &mut Offences<'_>,
 ) -> Commits {
-    let mut latest: HashMap<PartitionNo, Vec<Latest>> = HashMap::new();
-    for partition in case.records.partitions() {
-        let begins = case.ledger.groups[group].begins(partition);
-        latest.insert(partition, latest_firsts(case.records.partition(partition), begins, firsts));
-    }
+    let latest = latest_firsts(case, group, firsts);
     let mut stored: HashMap<(PartitionNo, Option<MemberNo>), Offset> = HashMap::new();
     let mut count = Commits::default();
     for (seq, entry) in case.entries() {
@@ -51,10 +46,8 @@ pub(super) fn judge(
         count.told += 1;
         let about =
             About { group: Some(group), message: None, place: Some(next), event: Some(seq) };
-        let records = case.records.partition(next.partition);
-        let passed = before(records, next.offset).checked_sub(1);
-        let known = latest.get(&next.partition).zip(passed).map(|(latest, at)| latest[at]);
-        if known.is_some_and(|latest| Latest::Handled(Some(seq)) < latest) {
+        let passed = case.records.before(next);
+        if passed.last().is_some_and(|last| Latest::Handled(Some(seq)) < latest[last]) {
             count.ahead += 1;
             offences.add(OffenceKind::CommitAhead, about, || passed_over(case, about, firsts));
         }
@@ -71,29 +64,36 @@ pub(super) fn judge(
     count
 }
 
-fn latest_firsts(records: &[Found], begins: Offset, firsts: &Firsts) -> Vec<Latest> {
-    let mut latest = Latest::Handled(None);
-    let up_to = |record: &Found| {
-        if begins <= record.place.offset {
-            let first = firsts.first(record);
-            latest = latest.max(first.map_or(Latest::Never, |first| Latest::Handled(Some(first))));
+/// For each record, by its index, the latest first handling of its partition's records up to it.
+fn latest_firsts(case: &Case<'_>, group: usize, firsts: &Firsts) -> Vec<Latest> {
+    let group = &case.ledger.groups[group];
+    let mut latest = (None, Latest::Handled(None));
+    let up_to = |(index, record): (usize, &Found)| {
+        let Place { partition, offset } = record.place;
+        if latest.0.replace(partition) != Some(partition) {
+            latest.1 = Latest::Handled(None);
         }
-        latest
+        if group.begins(partition) <= offset {
+            let first = firsts.first(index, record);
+            latest.1 = latest.1.max(first.map_or(Latest::Never, |it| Latest::Handled(Some(it))));
+        }
+        latest.1
     };
-    records.iter().map(up_to).collect()
+    case.records.iter().enumerate().map(up_to).collect()
 }
 
 /// Names the first record that a commit passed over.
 fn passed_over(case: &Case<'_>, commit: About, firsts: &Firsts) -> String {
     let (Some(group), Some(next)) = (commit.group, commit.place) else { return String::new() };
     let begins = case.ledger.groups[group].begins(next.partition);
-    let records = case.records.partition(next.partition);
-    let first = records.iter().find(|record| {
-        let handled = firsts.first(record);
-        begins <= record.place.offset && handled.is_none_or(|handled| commit.event < Some(handled))
+    let passed = case.records.before(next).map(|index| (case.records.get(index), index));
+    let mut owed = passed.filter(|(record, _)| begins <= record.place.offset);
+    let first = owed.find_map(|(record, index)| {
+        let handled = firsts.first(index, record);
+        handled.is_none_or(|handled| commit.event < Some(handled)).then_some((record, handled))
     });
-    let Some(record) = first else { return String::new() };
-    let when = match firsts.first(record) {
+    let Some((record, handled)) = first else { return String::new() };
+    let when = match handled {
         Some(handled) => format!("was handled later, by event {}", handled.index()),
         None => "was never handled".to_owned(),
     };

@@ -27,7 +27,7 @@ impl Bad<'_, '_> {
     /// Records whose key or value differs, or where a consumer saw another message.
     fn in_the_log(&mut self) {
         let ledger = self.case.ledger;
-        for record in self.case.records.iter().filter(|record| ledger.is_audited(record.place)) {
+        for record in self.case.records.audited() {
             if let Some(message) = record.message
                 && ledger.differs(message, record.content)
             {
@@ -47,10 +47,12 @@ impl Bad<'_, '_> {
     /// Messages that are not where Kafka said: something else is there, or they stand elsewhere only.
     fn by_acknowledgement(&mut self) {
         let ledger = self.case.ledger;
-        let present: HashSet<MessageNo> =
-            self.case.records.iter().filter_map(|record| record.message).collect();
+        let mut present = vec![false; ledger.messages.len()];
+        let found = self.case.records.iter().filter_map(|record| record.message);
+        found.for_each(|message| present[message.index()] = true);
         for (number, message) in ledger.messages.iter() {
-            let Some(place) = message.acknowledged.filter(|it| ledger.is_audited(*it)) else {
+            let Some(place) = message.acknowledged.filter(|it| self.case.records.is_audited(*it))
+            else {
                 continue;
             };
             match self.case.records.at(place) {
@@ -61,7 +63,7 @@ impl Bad<'_, '_> {
                     let words = || format!("its acknowledged offset holds {other}");
                     self.add(number, Some(place), None, words);
                 }
-                None if present.contains(&number) => {
+                None if present[number.index()] => {
                     let words =
                         || "its acknowledged offset holds nothing, it stands elsewhere".into();
                     self.add(number, Some(place), None, words);
@@ -94,7 +96,7 @@ impl Bad<'_, '_> {
 
     /// True when the audit found the message there, or something else that was judged by then.
     fn settled(&self, place: Place, message: MessageNo) -> bool {
-        self.case.ledger.is_audited(place)
+        self.case.records.is_audited(place)
             && (self.case.records.message_at(place) == Some(message)
                 || self.messages.contains(&message))
     }

@@ -13,29 +13,33 @@ use super::sending::behind;
 
 /// When a group handled each record first.
 pub(super) struct Firsts {
-    by_place: HashMap<Place, Seq>,
-    /// Of those that were told without their place.
-    by_message: HashMap<MessageNo, Seq>,
+    /// By the record's index.
+    by_record: Vec<Option<Seq>>,
+    /// Of those that were told without their place, by the message's number.
+    by_message: Vec<Option<Seq>>,
 }
 
 impl Firsts {
     pub(super) fn of(case: &Case<'_>, group: usize) -> Self {
-        let mut firsts = Self { by_place: HashMap::new(), by_message: HashMap::new() };
+        let mut by_record = vec![None; case.records.len()];
+        let mut by_message = vec![None; case.ledger.messages.len()];
         for (seq, handled) in handlings(case, group) {
-            match (handled.place, handled.message) {
-                (Some(place), _) => firsts.by_place.entry(place).or_insert(seq),
-                (None, Some(message)) => firsts.by_message.entry(message).or_insert(seq),
-                (None, None) => continue,
+            let first = match (handled.place, handled.message) {
+                (Some(place), _) => case.records.index_of(place).map(|index| &mut by_record[index]),
+                (None, Some(message)) => Some(&mut by_message[message.index()]),
+                (None, None) => None,
             };
+            if let Some(first) = first {
+                first.get_or_insert(seq);
+            }
         }
-        firsts
+        Self { by_record, by_message }
     }
 
-    /// When the record was handled first; None when it never was.
-    pub(super) fn first(&self, record: &Found) -> Option<Seq> {
-        let by_message = record.message.and_then(|message| self.by_message.get(&message));
-        let by_place = self.by_place.get(&record.place);
-        by_place.into_iter().chain(by_message).min().copied()
+    /// When the record, the `index`th of all, was handled first; None when it never was.
+    pub(super) fn first(&self, index: usize, record: &Found) -> Option<Seq> {
+        let by_message = record.message.and_then(|message| self.by_message[message.index()]);
+        self.by_record[index].into_iter().chain(by_message).min()
     }
 }
 
@@ -86,10 +90,10 @@ pub(super) fn unhandled(
 ) -> u64 {
     let ledger = case.ledger;
     let mut count = 0;
-    for record in case.records.iter().filter(|record| ledger.is_audited(record.place)) {
+    for (index, record) in case.records.iter().enumerate() {
         let Found { place, message, .. } = *record;
         let owed = ledger.groups[group].begins(place.partition) <= place.offset;
-        if owed && firsts.first(record).is_none() {
+        if owed && case.records.is_audited(place) && firsts.first(index, record).is_none() {
             count += 1;
             let about = About { group: Some(group), message, place: Some(place), event: None };
             offences.add(OffenceKind::Unhandled, about, || "in the log, and never handled".into());

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::entry::{MessageNo, Place, Seq};
-use super::super::judgement::OFFENDERS;
+use super::super::offence::OFFENDERS;
 use super::super::{Ledger, Offence, OffenceKind};
 
 pub(super) struct Offences<'a> {

@@ -28,7 +28,7 @@ pub(super) fn log(case: &Case<'_>, offences: &mut Offences<'_>) -> Option<LogJud
     }
     let mut found = LogJudgement::default();
     let mut times = vec![0_u64; ledger.messages.len()];
-    for record in case.records.iter().filter(|record| ledger.is_audited(record.place)) {
+    for record in case.records.audited() {
         found.records += 1;
         let sent = record.message.filter(|number| ledger.messages[*number].fate != Fate::Foreign);
         let Some(number) = sent else {
@@ -53,7 +53,9 @@ pub(super) fn log(case: &Case<'_>, offences: &mut Offences<'_>) -> Option<LogJud
         };
         match message.fate {
             // A topic that was not audited says nothing.
-            Fate::Delivered if !is_there && place.is_none_or(|place| ledger.is_audited(place)) => {
+            Fate::Delivered
+                if !is_there && place.is_none_or(|place| case.records.is_audited(place)) =>
+            {
                 let words = "acknowledged, and not in the log";
                 count(&mut found.lost, OffenceKind::Lost, words);
             }

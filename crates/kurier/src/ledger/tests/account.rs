@@ -1,6 +1,6 @@
 //! What is printed and kept of a run.
 
-use super::super::judgement::OFFENDERS;
+use super::super::offence::OFFENDERS;
 use super::*;
 
 #[test]
