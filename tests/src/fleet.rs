@@ -1,7 +1,8 @@
 //! The members of a group, as many as a scenario wants and gone as it wants, feeding the books.
 //!
-//! A member is a consumer in this process, or a `kurier consume`, which can be killed for real. What a
-//! process prints is what it has handled.
+//! A member is a consumer in this process, which tells all that happens to it, or a `kurier consume`,
+//! which can be killed for real: what it prints is what it has handled, and what its group has committed
+//! is read from Kafka.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,11 +17,11 @@ use kurier::{
 use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use crate::binary::Kurier;
 use crate::books::Books;
 use crate::cluster::{PATIENCE, ask_until_right};
+use crate::follow::Sampler;
 
 /// Which consumer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +53,8 @@ pub struct Fleet {
     properties: Vec<(String, String)>,
     members: BTreeMap<String, Member>,
     begun: usize,
+    /// There is one from the first process on.
+    sampler: Option<Sampler>,
 }
 
 #[derive(Debug)]
@@ -88,6 +91,7 @@ impl Fleet {
             properties: short.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
             members: BTreeMap::new(),
             begun: 0,
+            sampler: None,
         }
     }
 
@@ -128,6 +132,9 @@ impl Fleet {
             Home::Task => Member::Task(self.task(&name)),
             Home::Process => Member::Process(self.process(&name)?),
         };
+        if self.home == Home::Process && self.sampler.is_none() {
+            self.sampler = Some(Sampler::start(&self.bootstrap, &self.books, &self.group)?);
+        }
         self.members.insert(name.clone(), member);
         Ok(name)
     }
@@ -146,7 +153,11 @@ impl Fleet {
     /// When it does not end within [`PATIENCE`], had ended before, or left something undone.
     pub async fn stop(&mut self, name: &str) -> anyhow::Result<()> {
         let ended = match self.take(name)? {
-            Member::Process(kurier) => stop_process(kurier).await,
+            Member::Process(kurier) => {
+                let ended = stop_process(kurier).await;
+                self.books.ended(&self.group, name);
+                ended
+            }
             Member::Task(running) => stop_task(running).await,
         };
         ended.with_context(|| name.to_owned())
@@ -158,7 +169,11 @@ impl Fleet {
     /// What the system says.
     pub async fn kill(&mut self, name: &str) -> anyhow::Result<()> {
         match self.take(name)? {
-            Member::Process(mut kurier) => kurier.kill().map(drop),
+            Member::Process(mut kurier) => {
+                kurier.kill()?;
+                self.books.ended(&self.group, name);
+                Ok(())
+            }
             Member::Task(mut running) => {
                 running.run.abort();
                 // Cancelled, or it had ended; either way it is gone now.
@@ -168,7 +183,7 @@ impl Fleet {
         }
     }
 
-    /// Stops all.
+    /// Stops all, and enters what the group has committed in the end.
     ///
     /// # Errors
     /// As [`stop`](Self::stop), of the first that did not end well.
@@ -176,7 +191,10 @@ impl Fleet {
         for name in self.members() {
             self.stop(&name).await?;
         }
-        Ok(())
+        match self.sampler.take() {
+            Some(sampler) => sampler.finish().await,
+            None => Ok(()),
+        }
     }
 
     /// Waits until the group is stable, has exactly these members, and `partitions` of the topic's
@@ -274,6 +292,7 @@ impl Fleet {
         name: &str,
     ) -> ConsumerBuilder<K, MessageDecoder<Value>> {
         builder
+            .on_event(self.books.listener(&self.group, name))
             .group(&*self.group)
             .instance(name)
             .decoder(MessageDecoder::default())
@@ -292,18 +311,16 @@ impl Fleet {
         let set: Vec<_> =
             self.properties.iter().map(|(name, value)| format!("{name}={value}")).collect();
         args.extend(set.iter().flat_map(|set| ["-X", set]));
+        self.books.prints(&self.group, name);
         let (books, group) = (Arc::clone(&self.books), self.group.clone());
+        let instance = name.to_owned();
         Kurier::telling(&self.bootstrap, &args, move |line| {
-            if let Some(id) = id(&line) {
-                books.handled(&group, id);
+            // What is not handled for that is missed in the end.
+            if let Err(error) = books.printed(&group, &instance, &line) {
+                eprintln!("{instance}: {error:#}");
             }
         })
     }
-}
-
-/// The message that a line of `kurier consume` is about.
-fn id(line: &Value) -> Option<Uuid> {
-    line["message"]["id"].as_str()?.parse().ok()
 }
 
 async fn stop_process(kurier: Kurier) -> anyhow::Result<()> {

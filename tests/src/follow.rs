@@ -54,7 +54,7 @@ impl Follower {
     }
 }
 
-/// Reads a group's committed offsets again and again, and enters them.
+/// Reads a group's committed offsets again and again, and enters them. Dropped, it ends without a last look.
 #[derive(Debug)]
 pub struct Sampler {
     stop: CancellationToken,
@@ -70,16 +70,16 @@ impl Sampler {
     /// # Errors
     /// When there is no client for it.
     pub fn start(bootstrap: &str, books: &Arc<Books>, group: &str) -> anyhow::Result<Self> {
-        let (admin, stop) = (cluster::admin(bootstrap)?, CancellationToken::new());
+        let (bootstrap, stop) = (bootstrap.to_owned(), CancellationToken::new());
         let (books, group, stopped) = (Arc::clone(books), group.to_owned(), stop.clone());
+        let mut admin = cluster::admin(&bootstrap)?;
         let task = tokio::spawn(async move {
             while !stopped.is_cancelled() {
-                sample(&admin, &books, &group).await?;
+                admin = sample(admin, &bootstrap, &books, &group).await?;
                 tokio::time::sleep(EVERY).await;
             }
             // Nothing is committed any more, so this is the last word.
-            sample(&admin, &books, &group).await?;
-            admin.close().await;
+            sample(admin, &bootstrap, &books, &group).await?.close().await;
             Ok(())
         });
         Ok(Self { stop, task })
@@ -89,25 +89,39 @@ impl Sampler {
     ///
     /// # Errors
     /// When Kafka did not answer, however often it was asked.
-    pub async fn finish(self) -> anyhow::Result<()> {
+    pub async fn finish(mut self) -> anyhow::Result<()> {
         self.stop.cancel();
-        self.task.await?.context("sampling what was committed")
+        (&mut self.task).await?.context("sampling what was committed")
     }
 }
 
-/// A coordinator that is moving or dead is asked again.
-async fn sample(admin: &Admin, books: &Books, group: &str) -> anyhow::Result<()> {
+/// A coordinator that is moving or dead is asked for again, by a new client: see
+/// [`ask_until_right`](cluster::ask_until_right).
+async fn sample(
+    mut admin: Admin,
+    bootstrap: &str,
+    books: &Books,
+    group: &str,
+) -> anyhow::Result<Admin> {
     let asked = std::time::Instant::now();
     loop {
         match admin.group_offsets(group).await {
             Ok(committed) => {
                 books.sampled(group, committed);
-                return Ok(());
+                return Ok(admin);
             }
             Err(error) if error.is_retriable() && asked.elapsed() < cluster::PATIENCE => {
+                admin.close().await;
                 tokio::time::sleep(EVERY).await;
+                admin = cluster::admin(bootstrap)?;
             }
             Err(error) => return Err(error.into()),
         }
+    }
+}
+
+impl Drop for Sampler {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }

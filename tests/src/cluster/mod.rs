@@ -7,7 +7,6 @@ mod roles;
 mod topics;
 
 use std::pin::Pin;
-use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -78,34 +77,14 @@ pub const NODES: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
 /// # Errors
 /// When it does not start, or does not recover from the scenario before.
 pub async fn cluster() -> anyhow::Result<Box<dyn TestCluster>> {
-    let asked = std::env::var("KURIER_TEST_CLUSTER");
-    of_kind(asked.as_deref().unwrap_or("embedded").parse()?).await
-}
-
-/// As [`cluster`], of this kind.
-///
-/// # Errors
-/// As [`cluster`].
-pub async fn of_kind(kind: Kind) -> anyhow::Result<Box<dyn TestCluster>> {
-    match kind {
-        Kind::Embedded => Ok(Box::new(Embedded::start().await?)),
-        Kind::ApacheKafka => {
+    match std::env::var("KURIER_TEST_CLUSTER").as_deref() {
+        Err(_) | Ok("embedded") => Ok(Box::new(Embedded::start().await?)),
+        Ok("apache-kafka") => {
             let jars = std::env::var("KURIER_TEST_KAFKA_JARS")
                 .context("KURIER_TEST_KAFKA_JARS must name the folder with Kafka's jars")?;
             Ok(Box::new(apache::turn(jars.as_ref()).await?))
         }
-    }
-}
-
-impl FromStr for Kind {
-    type Err = anyhow::Error;
-
-    fn from_str(name: &str) -> anyhow::Result<Self> {
-        match name {
-            "embedded" => Ok(Self::Embedded),
-            "apache-kafka" => Ok(Self::ApacheKafka),
-            other => bail!("{other} is no kind of cluster: embedded and apache-kafka are"),
-        }
+        Ok(other) => bail!("KURIER_TEST_CLUSTER={other}: embedded and apache-kafka are possible"),
     }
 }
 

@@ -128,9 +128,11 @@ impl Wants {
         while enough.run_until_cancelled(clock.tick()).await.is_some() {
             for key in &self.keys.names {
                 let content = json!({ KEY: std::str::from_utf8(key)? });
-                let message = Message::new(content)?;
+                let message = Message::new(content)?.with_key(key.clone());
                 let line = Bytes::from(message.to_json()? + "\n");
-                self.books.accepted(message.id(), key);
+                // What is written to the process is its to deliver, or the next one's.
+                self.books.intended(&message)?;
+                self.books.sent(message.id());
                 lock(unsettled).add(message.id(), line.clone());
                 input.write_all(&line).await?;
             }

@@ -70,8 +70,15 @@ async fn feed(
             let message = Message::new(round.to_string())?.with_key(key.clone());
             let id = message.id();
             // Entered before it is sent: the answer may be faster than this task.
-            books.accepted(id, key);
-            let delivery = producer.send(topic, &message).await?;
+            books.intended(&message)?;
+            let delivery = match producer.send(topic, &message).await {
+                Ok(delivery) => delivery,
+                Err(error) => {
+                    books.refused(id);
+                    return Err(error.into());
+                }
+            };
+            books.sent(id);
             let books = Arc::clone(books);
             deliveries.spawn(async move { books.settled(id, &delivery.await) });
         }

@@ -35,6 +35,7 @@ pub async fn careless_acks_1(
         cluster.pause(follower).await?;
     }
     careless.send(topic, books, EACH).await?;
+    books.note("the leader is killed");
     cluster.kill(doomed).await?;
     for follower in followers {
         cluster.resume(follower).await?;
@@ -53,9 +54,10 @@ impl Careless {
     async fn send(&self, topic: &str, books: &Books, count: usize) -> anyhow::Result<()> {
         let key = Bytes::from_static(b"key");
         for number in 0..count {
-            let message = Message::new(number.to_string())?;
+            let message = Message::new(number.to_string())?.with_key(key.clone());
             let json = message.to_json()?;
-            books.accepted(message.id(), &key);
+            books.intended(&message)?;
+            books.sent(message.id());
             let record = FutureRecord::to(topic).partition(0).key(&key[..]).payload(&json);
             let sent = self.0.send(record, Duration::from_secs(30)).await;
             let place = sent.map_err(|(error, _)| error)?;

@@ -15,4 +15,4 @@ pub use self::cases::{CASES, Case, Fault, How, Target, case};
 pub use self::control::careless_acks_1;
 pub use self::results::Results;
 pub use self::run::run;
-pub use self::verdict::{Figures, Row, Verdict};
+pub use self::verdict::{Row, Verdict};

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use super::verdict::{Figures, Row, Verdict};
+use kurier::{Judgement, OffenceKind};
+
+use super::verdict::{Row, Verdict};
 use super::{CASES, Fault};
 use crate::cluster::Kind;
 
@@ -21,8 +23,9 @@ pub struct Results {
 
 const HEAD: &str = "\
 | case | fault | consumers | producers | when (UTC) | versions | accepted | acknowledged | failed | lost \
-| unhandled | out of order | twice in the log | handled again | longest stall of acks | took | seen | result |
-|---|---|---|---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|---|
+| corrupt | unhandled | committed ahead | commits seen | out of order | skipped | written again \
+| handled again | longest stall of acks | of handling | took | seen | result |
+|---|---|---|---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|---|
 ";
 
 impl Results {
@@ -66,7 +69,8 @@ impl Results {
             "# The full trial on {}\n\nWritten by `cargo run -p kurier-tests --bin trial`, from verdicts. \
              Two producers at 1,000 messages a second together, 6 partitions with 3 replicas \
              (`min.insync.replicas=2`), a group of 3. Required of each but the control: nothing lost, \
-             unhandled or out of order, and no message given up by the default profile. The classic profile \
+             corrupt, unhandled, committed ahead of its handler, out of order or skipped, and no message given \
+             up by the default profile. The classic profile \
              may fail messages after its five retries; then their order is reported, not required. Nor is \
              it required where the number of partitions changes, which moves keys.\n\n{HEAD}",
             match self.kind {
@@ -82,13 +86,13 @@ impl Results {
     }
 
     fn line(&self, row: &Row) -> String {
-        let (figures, result) = match &row.verdict {
-            Verdict::Holds(figures) if row.case.is_control() => {
-                (Some(figures), "**loses, as it must**".into())
+        let (judgement, result) = match &row.verdict {
+            Verdict::Holds(judgement) if row.case.is_control() => {
+                (Some(judgement), "**loses, as it must**".into())
             }
-            Verdict::Holds(figures) => (Some(figures), "**holds**".into()),
-            Verdict::Fails(figures, broken) => {
-                (Some(figures), format!("**FAILS**: {}", broken.join(", ")))
+            Verdict::Holds(judgement) => (Some(judgement), "**holds**".into()),
+            Verdict::Fails(judgement, broken) => {
+                (Some(judgement), format!("**FAILS**: {}", broken.join(", ")))
             }
             Verdict::Broken(why) => (None, format!("**BROKEN**: {}", one_line(why))),
             Verdict::NotHere(why) => (None, format!("not run: {why}")),
@@ -102,7 +106,7 @@ impl Results {
             let _ = write!(line, "| {kind:?}, {home:?} | {profile:?}, {from:?} ");
         }
         let _ = write!(line, "| {} | {} ", now(), self.versions);
-        line.push_str(&figures.map_or_else(|| "| ".repeat(9), numbers));
+        line.push_str(&judgement.map_or_else(|| "| ".repeat(NUMBERS), numbers));
         let _ = write!(
             line,
             "| {:.0} s | {} | {result} |",
@@ -113,23 +117,31 @@ impl Results {
     }
 }
 
-fn numbers(figures: &Figures) -> String {
+/// The cells of figures.
+const NUMBERS: usize = 14;
+
+fn numbers(judgement: &Judgement) -> String {
+    let commits: u64 = judgement.groups.iter().map(|group| group.commits).sum();
     let counts = [
-        figures.accepted,
-        figures.delivered,
-        figures.failed,
-        figures.lost,
-        figures.unhandled,
-        figures.out_of_order,
-        figures.written_twice,
-        figures.handled_twice,
+        judgement.accepted,
+        judgement.delivered,
+        judgement.failed,
+        judgement.lost(),
+        judgement.corrupt,
+        judgement.unhandled(),
+        judgement.commits_ahead(),
+        commits,
+        judgement.order_violations(),
+        judgement.count(OffenceKind::Skipped),
+        judgement.count(OffenceKind::WrittenAgain),
+        judgement.count(OffenceKind::HandledAgain),
     ];
-    let mut cells = String::new();
-    for count in counts {
-        let _ = write!(cells, "| {count} ");
-    }
-    let _ = write!(cells, "| {:.1} s ", figures.longest_stall.as_secs_f64());
-    cells
+    let handling = judgement.groups.iter().map(|group| group.longest_stall).max();
+    let stalls = [judgement.longest_stall, handling.unwrap_or_default()];
+    debug_assert_eq!(counts.len() + stalls.len(), NUMBERS);
+    let counts = counts.iter().map(|count| format!("| {count} "));
+    let stalls = stalls.iter().map(|stall| format!("| {:.1} s ", stall.as_secs_f64()));
+    counts.chain(stalls).collect()
 }
 
 /// The name in the first cell of a line of the table.
@@ -167,11 +179,13 @@ fn commit() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn row(name: &str, verdict: Verdict) -> Row {
         let case = super::super::case(name).expect("it is in the table");
-        let took = std::time::Duration::from_secs(61);
+        let took = Duration::from_secs(61);
         Row { case, kind: Kind::Embedded, took, notes: vec!["node 2 hit".into()], verdict }
     }
 
@@ -184,11 +198,12 @@ mod tests {
     fn a_case_that_is_tried_again_replaces_its_line_and_lines_keep_the_order_of_the_cases() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut results = results(folder.path());
-        let figures = Figures { delivered: 5_001, ..Figures::default() };
-        let failed = Verdict::Fails(Figures::default(), vec!["7 lost".into()]);
+        let mut judgement = kurier::Ledger::new(["workers"]).judge(Duration::ZERO);
+        let failed = Verdict::Fails(judgement.clone(), vec!["7 lost".into()]);
+        judgement.delivered = 5_001;
         results.enter(&row("kill-leader", failed)).expect("written");
         results.enter(&row("stop-leader", Verdict::NotHere("why"))).expect("written");
-        results.enter(&row("kill-leader", Verdict::Holds(figures))).expect("written");
+        results.enter(&row("kill-leader", Verdict::Holds(judgement))).expect("written");
         let text = fs::read_to_string(&results.path).expect("it is there");
         let lines: Vec<_> = text.lines().filter(|line| case_of(line).is_some()).collect();
         assert_eq!(lines.len(), 2, "{text}");

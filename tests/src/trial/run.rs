@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
+use kurier::Judgement;
 
-use super::verdict::{Figures, Row, Verdict};
+use super::verdict::{Row, Verdict};
 use super::{Case, Fault, careless_acks_1, faults};
 use crate::audit;
 use crate::books::Books;
@@ -59,7 +60,7 @@ pub async fn run(case: &'static Case, cluster: &dyn TestCluster) -> Row {
     let verdict = match case.not_on(cluster.kind()) {
         Some(why) => Verdict::NotHere(why),
         None => match tried(case, cluster, &mut notes).await {
-            Ok(figures) => figures.verdict(case),
+            Ok(verdict) => verdict,
             Err(error) => Verdict::Broken(format!("{error:#}")),
         },
     };
@@ -70,13 +71,13 @@ async fn tried(
     case: &Case,
     cluster: &dyn TestCluster,
     notes: &mut Vec<String>,
-) -> anyhow::Result<Figures> {
+) -> anyhow::Result<Verdict> {
     create_topic(cluster, TOPIC, PARTITIONS).await?;
     if case.fault == Fault::Careless {
-        let books = Books::new(&[]);
+        let books = Books::named(case.name, &[]);
         let hit = careless_acks_1(cluster, TOPIC, &books).await?;
         notes.push(format!("node {hit} hit"));
-        return Ok(Figures::of(&books.judge()));
+        return Ok(Verdict::of(books.judge(), case));
     }
     let mut run = Run::begin(case, cluster).await?;
     let struck = async {
@@ -89,12 +90,19 @@ async fn tried(
     .await;
     notes.append(&mut run.notes);
     struck?;
-    run.end().await
+    let (books, judgement) = run.end().await?;
+    let verdict = Verdict::of(judgement, case);
+    if let Verdict::Fails(judgement, _) = &verdict {
+        let kept = books.keep_evidence(judgement)?;
+        eprintln!("{}", std::fs::read_to_string(kept.join("account.txt"))?);
+        notes.push(format!("evidence in {}", kept.display()));
+    }
+    Ok(verdict)
 }
 
 impl<'a> Run<'a> {
     async fn begin(case: &Case, cluster: &'a dyn TestCluster) -> anyhow::Result<Self> {
-        let books = Arc::new(Books::new(&[GROUP]));
+        let books = Arc::new(Books::named(case.name, &[GROUP]));
         let bootstrap = cluster.bootstrap();
         let (kind, home) = case.members;
         let fleet = Fleet::new(bootstrap, TOPIC, GROUP, &books).kind(kind).home(home);
@@ -142,17 +150,17 @@ impl<'a> Run<'a> {
     }
 
     /// Ends the load, lets the group handle all of it, and looks at what the log really holds.
-    async fn end(mut self) -> anyhow::Result<Figures> {
+    async fn end(mut self) -> anyhow::Result<(Arc<Books>, Judgement)> {
         self.senders.finish().await.context("the producers")?;
         let (_, delivered, _) = self.books.counts();
         // What is missing in the end is the verdict's to say.
         let rest = self.fleet.wait_until_handled(delivered).await;
         self.fleet.close().await.context("the members")?;
         audit::enter(&self.books, self.cluster.bootstrap(), TOPIC).await?;
-        let figures = Figures::of(&self.books.judge());
-        if figures.unhandled == 0 {
+        let judgement = self.books.judge();
+        if judgement.holds() {
             rest?;
         }
-        Ok(figures)
+        Ok((self.books, judgement))
     }
 }

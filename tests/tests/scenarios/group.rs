@@ -69,7 +69,7 @@ async fn one_of_three_is_killed(kind: &str) {
         member.process.wait_for_lines(100).await.unwrap();
         member.follow();
     }
-    let Member { process, follower } = members.remove(0);
+    let Member { mut process, follower } = members.remove(0);
     books.note("instance 1 is killed");
     follower.end(&process.kill().unwrap()).unwrap();
     within("the load", load.finish()).await.unwrap();

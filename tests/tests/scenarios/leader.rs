@@ -1,17 +1,14 @@
 //! The leader of a partition is killed under load.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use kurier::{DeliveryProfile, Judgement, Message, MessageProducer, NodeId, OffenceKind};
+use kurier::{DeliveryProfile, Judgement, MessageProducer, OffenceKind};
 use kurier_tests::audit;
 use kurier_tests::books::Books;
-use kurier_tests::cluster::{Kind, NODES, TestCluster, cluster, create_topic, leader};
+use kurier_tests::cluster::{Kind, cluster, create_topic, leader};
 use kurier_tests::load::Load;
-use rdkafka::ClientConfig;
-use rdkafka::producer::{FutureProducer, FutureRecord};
+use kurier_tests::trial::careless_acks_1;
 
 use crate::{handle_all, until, within};
 
@@ -74,64 +71,10 @@ async fn control_acks_1_loses_what_was_acknowledged() {
     let cluster = cluster().await.unwrap();
     create_topic(&*cluster, TOPIC, 3).await.unwrap();
     let books = Arc::new(Books::new(&[]));
-    let careless: FutureProducer = ClientConfig::new()
-        .set("bootstrap.servers", cluster.bootstrap())
-        .set("acks", "1")
-        .create()
-        .unwrap();
-    send_careless(&careless, &books, 0..100).await;
-
-    let doomed = leader(&*cluster, TOPIC, 0).await.unwrap();
-    let followers: Vec<NodeId> = NODES.into_iter().filter(|node| *node != doomed).collect();
-    for &follower in &followers {
-        cluster.pause(follower).await.unwrap();
-    }
-    send_careless(&careless, &books, 100..200).await;
-    books.note("the leader is killed");
-    cluster.kill(doomed).await.unwrap();
-    for &follower in &followers {
-        cluster.resume(follower).await.unwrap();
-    }
-    within("a new leader", new_leader(&*cluster, doomed)).await;
-
-    audit::enter(&books, cluster.bootstrap(), TOPIC).await.unwrap();
+    within("the fault", careless_acks_1(&*cluster, TOPIC, &books)).await.unwrap();
     let verdict = books.judge();
     eprintln!("{:?}, control: {verdict}", cluster.kind());
     assert!(0 < verdict.lost(), "acks=1 lost nothing, so this suite sees no loss: {verdict}");
-}
-
-/// Sends to partition 0 with a client that takes one replica's word.
-async fn send_careless(producer: &FutureProducer, books: &Books, numbers: Range<u64>) {
-    let key = Bytes::from_static(b"key");
-    for number in numbers {
-        let message = Message::new(number.to_string()).unwrap();
-        let message = message.with_key(key.clone());
-        let json = message.to_json().unwrap();
-        books.intended(&message).unwrap();
-        let record = FutureRecord::to(TOPIC).partition(0).key(&key[..]).payload(&json);
-        let (partition, offset) =
-            match within("acks=1", producer.send(record, LIMIT_TO_CLOSE)).await {
-                Ok(delivery) => (delivery.partition, delivery.offset),
-                Err((error, _)) => panic!("{error}"),
-            };
-        let receipt = kurier::Receipt {
-            topic: TOPIC.into(),
-            partition: kurier::PartitionId(partition),
-            offset: Some(kurier::Offset(offset)),
-            timestamp: None,
-        };
-        books.settled(message.id(), &Ok(receipt));
-    }
-}
-
-/// Waits until all partitions have a leader that lives.
-async fn new_leader(cluster: &dyn TestCluster, dead: NodeId) {
-    loop {
-        match leader(cluster, TOPIC, 0).await {
-            Ok(leader) if leader != dead => return,
-            _ => tokio::time::sleep(Duration::from_millis(100)).await,
-        }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
