@@ -1,8 +1,9 @@
 //! The few librdkafka calls that rdkafka's safe API lacks; the only unsafe code of the library.
 //!
-//! Owns: delivery reports by the batch with their persistence status, the effective configuration of
-//! a live client, a commit with a deadline and an answer for each partition, and (`consume`) partition
-//! queues read by the batch; admin requests (`admin`) and their answers (`answer`). It decides nothing.
+//! Owns: the effective configuration of a live client, a commit with a deadline and an answer for each
+//! partition; delivery reports by the batch, with the records of those that failed (`produce`);
+//! partition queues read by the batch (`consume`); admin requests (`admin`) and their answers
+//! (`answer`). It decides nothing.
 #![allow(
     unsafe_code,
     reason = "rdkafka's safe API has no call for these; each block says why it is sound"
@@ -12,7 +13,9 @@ mod admin;
 mod answer;
 mod consume;
 mod ends;
+mod message;
 mod metadata;
+mod produce;
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char};
@@ -22,9 +25,8 @@ use std::time::Duration;
 use rdkafka::bindings as rd;
 use rdkafka::client::Client;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
-use rdkafka::types::{RDKafkaMessage, RDKafkaRespErr};
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, TopicPartitionList};
 
 pub(crate) use admin::{Admin, Answer, Came, Fault, Request};
@@ -32,104 +34,11 @@ pub(crate) use answer::ByPartition;
 pub(crate) use consume::{Looked, PartitionFeed, PendingCommit, Wake};
 pub(crate) use ends::PendingEnds;
 pub(crate) use metadata::{Metadata, Topics, metadata, was_reached};
+#[cfg(test)]
+pub(crate) use produce::break_for_good;
+pub(crate) use produce::{Blame, Kept, Persisted, Report, ReportQueue, Reports};
 
 use crate::ids::{Offset, PartitionId, TopicPartition};
-
-/// Whether a message is in the log, as far as librdkafka can know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Persisted {
-    /// It was never sent, or the broker refused it.
-    No,
-    /// It was sent and no answer came.
-    Possibly,
-    /// A broker said so.
-    Yes,
-}
-
-/// What librdkafka says of one message in the end.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Report {
-    /// The opaque the message was sent with.
-    pub(crate) opaque: usize,
-    pub(crate) partition: PartitionId,
-    /// None when the message failed, and for a duplicate the broker had already.
-    pub(crate) offset: Option<Offset>,
-    /// Milliseconds since the epoch.
-    pub(crate) timestamp_ms: Option<i64>,
-    pub(crate) error: Option<RDKafkaErrorCode>,
-    pub(crate) persisted: Persisted,
-}
-
-impl Report {
-    /// # Safety
-    /// `message` points at a message of a delivery report event that is still alive.
-    unsafe fn read(message: *const RDKafkaMessage) -> Self {
-        let mut kind = rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
-        // SAFETY: the caller's; the calls only read the message, and `kind` outlives its call.
-        let (fields, status, timestamp) = unsafe {
-            (
-                &*message,
-                rd::rd_kafka_message_status(message),
-                rd::rd_kafka_message_timestamp(message, &mut kind),
-            )
-        };
-        let error = error_code(fields.err);
-        Self {
-            opaque: fields._private as usize,
-            partition: PartitionId(fields.partition),
-            offset: (error.is_none() && 0 <= fields.offset).then_some(Offset(fields.offset)),
-            timestamp_ms: (0 <= timestamp).then_some(timestamp),
-            error,
-            persisted: match status {
-                rd::rd_kafka_msg_status_t::RD_KAFKA_MSG_STATUS_NOT_PERSISTED => Persisted::No,
-                rd::rd_kafka_msg_status_t::RD_KAFKA_MSG_STATUS_POSSIBLY_PERSISTED => {
-                    Persisted::Possibly
-                }
-                rd::rd_kafka_msg_status_t::RD_KAFKA_MSG_STATUS_PERSISTED => Persisted::Yes,
-            },
-        }
-    }
-}
-
-/// A producer's main queue, polled one event at a time, so that all reports of a batch arrive
-/// together: `BaseProducer::poll` calls back for each message and goes on until its time is up.
-#[derive(Debug)]
-pub(crate) struct ReportQueue {
-    queue: Queue,
-}
-
-impl ReportQueue {
-    /// The main queue of `producer`. It must be dropped before the producer is.
-    pub(crate) fn of<C: ProducerContext>(producer: &BaseProducer<C>) -> Self {
-        // SAFETY: the client is alive; the call gives a new reference to its queue, never null.
-        let queue = unsafe { rd::rd_kafka_queue_get_main(producer.client().native_ptr()) };
-        Self { queue: Queue::new(queue) }
-    }
-
-    /// Waits at most `timeout` for one event and serves it: delivery reports are appended to
-    /// `reports`, everything else goes to the context of `producer`. False when nothing came.
-    pub(crate) fn poll<C: ProducerContext>(
-        &self,
-        producer: &BaseProducer<C>,
-        timeout: Duration,
-        reports: &mut Vec<Report>,
-    ) -> bool {
-        let Some(event) = self.queue.poll(timeout) else { return false };
-        let context = producer.client().context().as_ref();
-        match event.kind() {
-            rd::RD_KAFKA_EVENT_DR => event.append_reports(reports),
-            rd::RD_KAFKA_EVENT_LOG => event.log(context),
-            rd::RD_KAFKA_EVENT_ERROR => {
-                let (code, reason) = event.error();
-                context.error(KafkaError::Global(code), &reason);
-            }
-            rd::RD_KAFKA_EVENT_STATS => event.statistics(context),
-            // OAuth tokens are refreshed by librdkafka itself; nothing else was asked for.
-            _ => {}
-        }
-        true
-    }
-}
 
 /// The configuration `client` runs with, as librdkafka holds it, by the names kurier uses; secrets
 /// are hidden.
@@ -245,20 +154,6 @@ impl Event {
     fn kind(&self) -> i32 {
         // SAFETY: the event is alive while `self` is, here and below.
         unsafe { rd::rd_kafka_event_type(self.0.as_ptr()) }
-    }
-
-    fn append_reports(&self, reports: &mut Vec<Report>) {
-        // SAFETY: the event is alive; the messages it gives belong to it and are read at once.
-        unsafe {
-            reports.reserve(rd::rd_kafka_event_message_count(self.0.as_ptr()));
-            loop {
-                let message = rd::rd_kafka_event_message_next(self.0.as_ptr());
-                if message.is_null() {
-                    break;
-                }
-                reports.push(Report::read(message));
-            }
-        }
     }
 
     fn error(&self) -> (RDKafkaErrorCode, String) {

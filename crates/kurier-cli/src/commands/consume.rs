@@ -240,8 +240,7 @@ fn exit(report: &ConsumeReport, ill: Option<Exit>, out: &Out, signals: &Signals)
     // Whoever read has had enough; the rest is not committed.
     let has_enough = broken.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
     let left = report.outstanding;
-    let incomplete =
-        report.closed != Closed::Clean || !report.uncommitted.is_empty() || 0 < left;
+    let incomplete = report.closed != Closed::Clean || !report.uncommitted.is_empty() || 0 < left;
     if incomplete {
         tracing::error!(outstanding = left, closed = ?report.closed, uncommitted = ?report.uncommitted, "incomplete: these are delivered again");
     }

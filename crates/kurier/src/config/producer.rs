@@ -153,7 +153,6 @@ impl ProducerConfig {
             // Follows retry.backoff.ms unless set, and would take the classic profile's 1000.
             ("topic.metadata.refresh.fast.interval.ms", "100"),
             ("delivery.report.only.error", "false"),
-            ("enable.gapless.guarantee", "false"),
         ]
         .into_iter()
         .map(|(name, value)| (name, value.to_owned()))
@@ -173,6 +172,9 @@ impl DeliveryProfile {
         let rows: &[(&str, &str)] = match self {
             Self::Default => &[
                 ("enable.idempotence", "true"),
+                // When a broker refuses a batch for ever nothing behind it is sent until the producer
+                // has dealt with it; otherwise that would overtake the good records of the batch.
+                ("enable.gapless.guarantee", "true"),
                 ("max.in.flight.requests.per.connection", "5"),
                 ("retries", "2147483647"),
                 ("retry.backoff.ms", "100"),
@@ -183,6 +185,7 @@ impl DeliveryProfile {
             // would give up messages that were never tried.
             Self::OneInFlight => &[
                 ("enable.idempotence", "false"),
+                ("enable.gapless.guarantee", "false"),
                 ("max.in.flight.requests.per.connection", "1"),
                 ("retries", "5"),
                 ("retry.backoff.ms", "1000"),

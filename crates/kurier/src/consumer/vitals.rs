@@ -80,6 +80,7 @@ impl Keeper {
             came_round: Some(now),
             unassigned: self.vitals.unassigned,
             cluster_away: self.waiting.cluster.clone(),
+            remaking: None,
             topics_missing: self.waiting.topics.clone(),
             stopped: self.stopped(),
             partitions: (self.held.iter_mut())

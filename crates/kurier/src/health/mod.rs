@@ -78,6 +78,14 @@ pub enum Condition {
         /// For how long.
         waited: Duration,
     },
+    /// A producer's client could not go on; another one is made, and gets everything undelivered. Nothing
+    /// is accepted meanwhile.
+    Remaking {
+        /// What was wrong with the last one.
+        reason: String,
+        /// For how long.
+        waited: Duration,
+    },
     /// The cluster answers, but these topics do not exist.
     WaitingForTopics {
         /// The missing ones, by name.
@@ -105,6 +113,7 @@ impl Condition {
             | Self::ReadingStalled { .. } => true,
             Self::PartitionStopped(_)
             | Self::WaitingForCluster { .. }
+            | Self::Remaking { .. }
             | Self::WaitingForTopics { .. }
             | Self::NotAssigned
             | Self::Draining

@@ -22,7 +22,7 @@ pub(crate) enum Phase {
     Failed(Condition),
 }
 
-/// A cluster that does not answer.
+/// Something that is away: a cluster that does not answer, a client that is being made again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Absence {
     pub(crate) since: Instant,
@@ -56,6 +56,7 @@ pub(crate) struct Observed {
     /// Whether the client waits for the group to give it a share.
     pub(crate) unassigned: bool,
     pub(crate) cluster_away: Option<Absence>,
+    pub(crate) remaking: Option<Absence>,
     pub(crate) topics_missing: BTreeSet<String>,
     /// Those of the partitions below that have stopped.
     pub(crate) stopped: Vec<StoppedPartition>,
@@ -112,6 +113,10 @@ impl Observed {
         if let Some(Absence { since, reason }) = &self.cluster_away {
             let waited = now.saturating_duration_since(*since);
             conditions.push(Condition::WaitingForCluster { reason: reason.clone(), waited });
+        }
+        if let Some(Absence { since, reason }) = &self.remaking {
+            let waited = now.saturating_duration_since(*since);
+            conditions.push(Condition::Remaking { reason: reason.clone(), waited });
         }
         if !self.topics_missing.is_empty() {
             let topics = self.topics_missing.iter().cloned().collect();

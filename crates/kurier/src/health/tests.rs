@@ -101,6 +101,13 @@ fn liveness_and_readiness_as_a_table() {
             "live, not ready: waiting for the cluster for 30 s (all brokers down)",
         ),
         (
+            "a client that broke",
+            Observed { remaking: away(), ..base() },
+            true,
+            false,
+            "live, not ready: another client is being made for 30 s (all brokers down)",
+        ),
+        (
             "no cluster yet",
             Observed { cluster_away: away(), unassigned: true, ..base() },
             true,

@@ -71,6 +71,9 @@ impl Display for Condition {
             Self::WaitingForCluster { reason, waited } => {
                 write!(f, "waiting for the cluster for {} ({reason})", Span(*waited))
             }
+            Self::Remaking { reason, waited } => {
+                write!(f, "another client is being made for {} ({reason})", Span(*waited))
+            }
             Self::WaitingForTopics { topics } => {
                 write!(f, "waiting for topics: {}", topics.join(", "))
             }

@@ -51,6 +51,11 @@ impl Admission {
         self.messages_left += 1;
     }
 
+    /// The one that was granted its room and has not come for it yet.
+    pub(super) fn granted(&self) -> Option<Place> {
+        self.granted.map(|(place, _)| place)
+    }
+
     /// The one that was granted its room has come for it.
     pub(super) fn came(&mut self, place: Place) {
         self.granted.take_if(|(granted, _)| *granted == place);

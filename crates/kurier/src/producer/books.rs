@@ -1,9 +1,12 @@
 //! What is accepted and not yet reported: one slot for each message, the budget, and who waits.
 //!
 //! One lock. A message gets its slot and goes to librdkafka under it, so that the order of acceptance is
-//! the order in the log. Slots are used again, so a message costs no allocation here.
+//! the order in the log. Slots are used again, so a message costs no allocation here. The client is
+//! behind a door: while it is shut, the client is being made again, and what is accepted before goes out
+//! before anything else is accepted.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -11,9 +14,10 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::admission::{Admission, Place};
+use super::client::Client;
 use super::delivery::{DeliveryReport, Outcome, Ticket, Unsent};
 use super::error::NotAccepting;
-use crate::sys::Report;
+use crate::sys::{Persisted, Report};
 
 /// Which slot; librdkafka carries it as the message's opaque.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,18 +30,44 @@ pub(super) struct Entry {
     pub(super) id: Option<Uuid>,
     pub(super) topic: Arc<str>,
     pub(super) cost: usize,
+    pub(super) route: Route,
+    /// What its earlier attempts came to, if there were any.
+    pub(super) before: Persisted,
+}
+
+/// Who chose a message's partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Route {
+    /// The sender.
+    Given,
+    /// Its key, or chance.
+    Chosen,
+}
+
+/// What came of offering a message.
+pub(super) enum Accepted<'a> {
+    At(SlotId, Ticket),
+    /// There is no room, or the door is shut. A place that was waited for is still held.
+    NotNow(Option<Granted<'a>>),
+}
+
+/// Why a message was not sent.
+pub(super) enum Refused<E> {
+    /// The client can't go on, and will be made again.
+    ClientBroke,
+    /// It will never be sent.
+    Error(E),
 }
 
 /// The books of one producer.
-#[derive(Debug)]
 pub(super) struct Books {
     state: Mutex<State>,
     /// After each round of reports, for those who flush.
     pub(super) settled: Notify,
 }
 
-#[derive(Debug)]
 struct State {
+    door: Door,
     admission: Admission,
     slots: Vec<Slot>,
     free: Vec<usize>,
@@ -45,6 +75,13 @@ struct State {
     next_ticket: u64,
     turns: HashMap<Place, Turn>,
     refusal: Option<NotAccepting>,
+}
+
+enum Door {
+    Open(Arc<Client>),
+    /// With the last client, for questions that go beside.
+    Shut(Arc<Client>),
+    Gone,
 }
 
 #[derive(Debug)]
@@ -73,9 +110,10 @@ enum Turn {
 }
 
 impl Books {
-    /// Empty books with this budget.
-    pub(super) fn new(bytes: usize, messages: usize) -> Self {
+    /// Empty books with this budget, open to `client`.
+    pub(super) fn new(bytes: usize, messages: usize, client: Arc<Client>) -> Self {
         let state = State {
+            door: Door::Open(client),
             admission: Admission::new(bytes, messages),
             slots: Vec::new(),
             free: Vec::new(),
@@ -88,32 +126,52 @@ impl Books {
     }
 
     /// Accepts a message if there is room now and nobody waits, or if it comes with the room it waited
-    /// for; `send` hands it to librdkafka under the lock. `Ok(None)`: no room.
+    /// for; `send` hands it to librdkafka under the lock.
     ///
     /// # Errors
     /// When nothing is accepted any more, or `send` fails; nothing is kept then.
-    pub(super) fn accept<E: From<NotAccepting>>(
-        &self,
-        granted: Option<Granted<'_>>,
+    pub(super) fn accept<'a, E: From<NotAccepting>>(
+        &'a self,
+        granted: Option<Granted<'a>>,
         entry: impl FnOnce(Ticket) -> Entry,
         cost: usize,
-        send: impl FnOnce(SlotId) -> Result<(), E>,
-    ) -> Result<Option<(SlotId, Ticket)>, E> {
+        send: impl FnOnce(&Client, SlotId) -> Result<(), Refused<E>>,
+    ) -> Result<Accepted<'a>, E> {
         let mut state = self.lock();
         if let Some(refusal) = state.refusal.clone() {
+            // To give up what was granted takes the lock again.
             drop(state);
             return Err(refusal.into());
         }
-        match granted {
-            Some(granted) => granted.use_up(&mut state),
-            None if state.admission.admit(cost) => {}
-            None => return Ok(None),
+        if !matches!(state.door, Door::Open(_)) {
+            return Ok(Accepted::NotNow(state.back(granted)));
+        }
+        if granted.is_none() && !state.admission.admit(cost) {
+            return Ok(Accepted::NotNow(None));
         }
         let slot = state.take_slot();
-        if let Err(error) = send(SlotId(slot)) {
+        let sent = match &state.door {
+            Door::Open(client) => send(client, SlotId(slot)),
+            Door::Shut(_) | Door::Gone => Err(Refused::ClientBroke),
+        };
+        if let Err(refused) = sent {
             state.free.push(slot);
-            state.release(cost);
-            return Err(error);
+            if matches!(refused, Refused::ClientBroke) {
+                state.shut();
+            }
+            if granted.is_none() {
+                state.release(cost);
+            }
+            return match refused {
+                Refused::ClientBroke => Ok(Accepted::NotNow(state.back(granted))),
+                Refused::Error(error) => {
+                    drop(state);
+                    Err(error)
+                }
+            };
+        }
+        if let Some(granted) = granted {
+            granted.use_up(&mut state);
         }
         let ticket = Ticket(state.next_ticket);
         state.next_ticket += 1;
@@ -121,29 +179,79 @@ impl Books {
         state.slots[slot] = Slot::UnderWay { entry: entry(ticket), listener: Listener::Held };
         // The next in the queue comes after this one, which is in librdkafka's hands now.
         state.grant();
-        Ok(Some((SlotId(slot), ticket)))
+        Ok(Accepted::At(SlotId(slot), ticket))
     }
 
-    /// Waits for room; first come, first served. Dropped before it is done it gives its place up.
-    pub(super) async fn turn(&self, cost: usize) -> Result<Granted<'_>, NotAccepting> {
-        let place = {
-            let mut state = self.lock();
-            let place = state.admission.wait(cost);
-            state.turns.insert(place, Turn::Waits(None));
-            // What there is room for by now must not wait for the next report.
-            state.grant();
-            place
+    /// Queues up for room; first come, first served.
+    pub(super) fn queue_up(&self, cost: usize) -> Granted<'_> {
+        let mut state = self.lock();
+        let place = state.admission.wait(cost);
+        state.turns.insert(place, Turn::Waits(None));
+        // What there is room for by now must not wait for the next report.
+        state.grant();
+        Granted { books: self, place }
+    }
+
+    /// Accepts nothing for now: those who come wait behind those who wait already.
+    pub(super) fn shut(&self) {
+        self.lock().shut();
+    }
+
+    /// Behind the shut door, another client in the place of the last.
+    pub(super) fn exchange(&self, client: &Arc<Client>) {
+        let last = std::mem::replace(&mut self.lock().door, Door::Shut(Arc::clone(client)));
+        // Outside the lock: it may be the last reference.
+        drop(last);
+    }
+
+    /// Goes on accepting, with the client behind the door.
+    pub(super) fn open(&self) {
+        let mut state = self.lock();
+        state.door = match std::mem::replace(&mut state.door, Door::Gone) {
+            Door::Shut(client) => Door::Open(client),
+            door => door,
         };
-        let granted = Granted { books: self, place };
-        std::future::poll_fn(|cx| self.poll_turn(place, cx)).await?;
-        Ok(granted)
+        if let Some(place) = state.admission.granted() {
+            state.let_in(place);
+        }
+        state.grant();
+    }
+
+    /// The client of now, if there is one.
+    pub(super) fn client(&self) -> Option<Arc<Client>> {
+        match &self.lock().door {
+            Door::Open(client) | Door::Shut(client) => Some(Arc::clone(client)),
+            Door::Gone => None,
+        }
+    }
+
+    /// Has no client any more.
+    pub(super) fn give_up_client(&self) {
+        let gone = std::mem::replace(&mut self.lock().door, Door::Gone);
+        // Outside the lock: it may be the last reference.
+        drop(gone);
+    }
+
+    /// What is known of the message in a slot, if it is under way.
+    pub(super) fn entry(&self, slot: SlotId) -> Option<Entry> {
+        match self.lock().slots.get(slot.0)? {
+            Slot::UnderWay { entry, .. } => Some(entry.clone()),
+            Slot::Free | Slot::Done(_) => None,
+        }
+    }
+
+    /// Remembers what one attempt came to, of a message that goes out again.
+    pub(super) fn attempted(&self, slot: SlotId, persisted: Persisted) {
+        if let Some(Slot::UnderWay { entry, .. }) = self.lock().slots.get_mut(slot.0) {
+            entry.before = entry.before.max(persisted);
+        }
     }
 
     /// Settles reported messages. `tell` hears of each after the lock is released.
     pub(super) fn settle(
         &self,
         reports: &[Report],
-        outcome: impl Fn(Entry, &Report) -> Outcome,
+        mut outcome: impl FnMut(Entry, &Report) -> Outcome,
         tell: Option<&dyn Fn(&DeliveryReport)>,
     ) {
         let mut wakers = Vec::new();
@@ -289,6 +397,14 @@ pub(super) struct Granted<'a> {
 }
 
 impl Granted<'_> {
+    /// Waits for the room. Dropped before it is used it gives its place up.
+    ///
+    /// # Errors
+    /// When nothing is accepted any more.
+    pub(super) async fn turn(&self) -> Result<(), NotAccepting> {
+        std::future::poll_fn(|cx| self.books.poll_turn(self.place, cx)).await
+    }
+
     fn use_up(self, state: &mut State) {
         state.admission.came(self.place);
         state.turns.remove(&self.place);
@@ -306,6 +422,12 @@ impl Drop for Granted<'_> {
     }
 }
 
+impl fmt::Debug for Books {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Books").finish_non_exhaustive()
+    }
+}
+
 impl State {
     fn take_slot(&mut self) -> usize {
         self.free.pop().unwrap_or_else(|| {
@@ -319,14 +441,35 @@ impl State {
         self.grant();
     }
 
-    /// Wakes under the lock: a waker only schedules, and there are few.
+    fn shut(&mut self) {
+        if let Door::Open(client) = &self.door {
+            self.door = Door::Shut(Arc::clone(client));
+        }
+    }
+
+    /// Whoever came with room finds the door shut, and keeps the room until it opens.
+    fn back<'a>(&mut self, granted: Option<Granted<'a>>) -> Option<Granted<'a>> {
+        if let Some(granted) = &granted {
+            self.turns.insert(granted.place, Turn::Waits(None));
+        }
+        granted
+    }
+
+    /// Gives room to those who wait, in order. Wakes under the lock: a waker only schedules, and there
+    /// are few.
     fn grant(&mut self) {
-        while let Some(place) = self.admission.grant() {
-            if let Some(turn) = self.turns.get_mut(&place)
-                && let Turn::Waits(Some(waker)) = std::mem::replace(turn, Turn::Granted)
-            {
-                waker.wake();
-            }
+        while matches!(self.door, Door::Open(_))
+            && let Some(place) = self.admission.grant()
+        {
+            self.let_in(place);
+        }
+    }
+
+    fn let_in(&mut self, place: Place) {
+        if let Some(turn) = self.turns.get_mut(&place)
+            && let Turn::Waits(Some(waker)) = std::mem::replace(turn, Turn::Granted)
+        {
+            waker.wake();
         }
     }
 }

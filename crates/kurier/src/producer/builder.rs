@@ -7,11 +7,14 @@ use tokio::sync::oneshot;
 
 use super::MessageProducer;
 use super::books::Books;
+use super::client::{Line, Maker, Reaper};
 use super::delivery::DeliveryReport;
 use super::error::BuildError;
 use super::event::{Listener, ProducerEvent};
+use super::remake::Again;
+use super::silence::Silence;
 use super::topics::KnownTopics;
-use super::worker::{Callbacks, Client, Stop, Worker};
+use super::worker::{OnFatal, Stop, Worker};
 use crate::config::native_config;
 use crate::health::{HealthHandle, OwnHandle};
 use crate::{ConfigProblems, DeliveryProfile, ProducerConfig};
@@ -26,12 +29,21 @@ pub struct ProducerBuilder {
     on_event: Listener<ProducerEvent>,
     on_delivery: Listener<DeliveryReport>,
     health: OwnHandle,
+    /// Other than the profile says, for the tests.
+    on_fatal: Option<OnFatal>,
 }
 
 impl ProducerBuilder {
     pub(super) fn new(config: ProducerConfig) -> Self {
         let (on_event, on_delivery) = (Listener::default(), Listener::default());
-        Self { config, on_event, on_delivery, health: OwnHandle::default() }
+        Self { config, on_event, on_delivery, health: OwnHandle::default(), on_fatal: None }
+    }
+
+    /// Takes the protection away, for controls.
+    #[cfg(test)]
+    pub(super) fn on_fatal(mut self, on_fatal: OnFatal) -> Self {
+        self.on_fatal = Some(on_fatal);
+        self
     }
 
     /// How messages are retried. Default: [`DeliveryProfile::Default`].
@@ -133,27 +145,37 @@ impl ProducerBuilder {
         self.on_event = self.on_event.with_health(self.health.get());
         let properties = self.config.properties()?;
         let config = self.config.checked()?;
-        let client: Client = native_config(&properties)
-            .create_with_context(Callbacks::default())
-            .map_err(|error| ConfigProblems::from_kafka(&error, &properties))?;
+        let maker = Maker::new(native_config(&properties));
+        let made = maker.make();
+        let client = made.map_err(|error| ConfigProblems::from_kafka(&error, &properties))?;
         let client = Arc::new(client);
-        let books = Arc::new(Books::new(config.memory_bytes, config.memory_messages));
+        let (bytes, messages) = (config.memory_bytes, config.memory_messages);
+        let books = Arc::new(Books::new(bytes, messages, Arc::clone(&client)));
         let (topics, stop) = (Arc::new(KnownTopics::default()), Arc::new(Stop::default()));
         let (ended, end) = oneshot::channel();
+        let on_fatal = self.on_fatal.unwrap_or(match config.delivery {
+            DeliveryProfile::Default => OnFatal::Remake,
+            DeliveryProfile::OneInFlight => OnFatal::GiveUp,
+        });
         let worker = Worker {
-            client: Arc::clone(&client),
+            line: Line::new(client),
+            maker,
+            on_fatal,
             books: Arc::clone(&books),
             topics: Arc::clone(&topics),
             stop: Arc::clone(&stop),
-            stall_after: config.stall_after,
+            deadline: config.delivery_deadline,
+            silence: Silence::new(config.stall_after, self.on_event.clone()),
             on_event: self.on_event,
             on_delivery: self.on_delivery,
-            ended,
+            again: Again::new(),
+            reaper: Reaper::new(),
+            unsent: None,
         };
         std::thread::Builder::new()
             .name("kurier-producer".to_owned())
-            .spawn(move || worker.run())
+            .spawn(move || worker.run(ended))
             .map_err(BuildError::Thread)?;
-        Ok(MessageProducer::new(config, client, books, topics, stop, end))
+        Ok(MessageProducer::new(config, on_fatal, books, topics, stop, end))
     }
 }

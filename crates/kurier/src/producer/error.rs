@@ -40,7 +40,8 @@ pub enum SendError {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// Only from `try_send`: the memory budget is used up, or others wait for it.
+    /// Only from `try_send`: the memory budget is used up, or others wait for it, or what is undelivered
+    /// is being sent again.
     #[error("the producer's memory is full: accepted messages wait for the cluster")]
     Full,
     /// Nothing is accepted any more.
@@ -71,7 +72,8 @@ pub enum NotAccepting {
     /// It was closed.
     #[error("the producer is closed")]
     Closed,
-    /// Order or uniqueness can't be kept any more; a new producer has to be made.
+    /// librdkafka can't go on, and a new client would fail in the same way: the brokers are too old, or do
+    /// not let this client write in order.
     #[error("the producer cannot go on: {0}")]
     Fatal(String),
 }

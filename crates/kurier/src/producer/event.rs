@@ -18,7 +18,18 @@ pub enum ProducerEvent {
     },
     /// Messages are delivered again, or a broker answers again.
     ClusterBack,
-    /// The producer can't go on; a new one has to be made.
+    /// The client can't go on: another is being made, and `send` waits. Said again when that one breaks
+    /// before it has everything.
+    Remaking {
+        /// Why.
+        reason: String,
+    },
+    /// The new client has every undelivered message, and `send` goes on.
+    Remade {
+        /// How many messages it was given to send again.
+        replayed: usize,
+    },
+    /// The producer can't go on, and another client could not either; its messages have failed.
     Fatal {
         /// Why.
         reason: String,
@@ -68,6 +79,11 @@ impl ProducerEvent {
                 observed.cluster_away = Some(Absence { since: now, reason: reason.clone() });
             }
             Self::ClusterBack => observed.cluster_away = None,
+            Self::Remaking { reason } => {
+                let since = observed.remaking.as_ref().map_or(now, |remaking| remaking.since);
+                observed.remaking = Some(Absence { since, reason: reason.clone() });
+            }
+            Self::Remade { .. } => observed.remaking = None,
             Self::Fatal { reason } => {
                 observed.phase = Phase::Failed(Condition::Failed { reason: reason.clone() });
             }

@@ -1,14 +1,21 @@
 //! The producer: messages in, deliveries out, at least once and in order.
 //!
 //! `send` checks, waits for room ([`admission`]), takes a slot ([`books`]) and hands the bytes to
-//! librdkafka; one thread ([`worker`]) reads its reports and settles the slots.
+//! librdkafka ([`record`]); one thread ([`worker`]) reads its reports and settles the slots. When the
+//! client can't go on the thread makes another and sends again what is undelivered ([`remake`]).
 
 mod admission;
 mod books;
 mod builder;
+mod client;
 mod delivery;
 mod error;
 mod event;
+mod pauses;
+mod record;
+mod remake;
+mod replay;
+mod silence;
 #[cfg(test)]
 mod tests;
 mod topics;
@@ -20,25 +27,23 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use jiff::Timestamp;
-use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::message::OwnedHeaders;
-use rdkafka::producer::{BaseRecord, Producer};
+use rdkafka::producer::Producer;
 use tokio::sync::oneshot;
-use uuid::Uuid;
 
-use books::{Books, Entry, Granted, SlotId};
+use books::{Accepted, Books, Entry, Granted, Refused, SlotId};
+use client::Client;
+use record::{NotTaken, Parts};
 use topics::KnownTopics;
-use worker::{Client, Stop};
+use worker::{OnFatal, Stop};
 
 pub use builder::ProducerBuilder;
 pub use delivery::{Delivery, DeliveryError, DeliveryReport, Outcome, Receipt, Ticket, Unsent};
 pub use error::{BuildError, CloseReport, FlushError, NotAccepting, SendError};
 pub use event::ProducerEvent;
+pub use record::OutgoingRecord;
 
-use crate::config::MESSAGE_OVERHEAD_BYTES;
-use crate::{Content, Headers, Message, PartitionId, ProducerConfig, sys};
+use crate::sys::Persisted;
+use crate::{Content, Message, ProducerConfig, sys};
 
 /// Sends messages at least once and in order.
 ///
@@ -46,6 +51,30 @@ use crate::{Content, Headers, Message, PartitionId, ProducerConfig, sys};
 /// in-sync replica has it. Messages of one key that are sent one after another stand in the log in that
 /// order, through retries and changes of leaders. While the cluster is away, accepted messages wait, and
 /// `send` waits once they fill the memory; the producer reconnects by itself for as long as it takes.
+///
+/// # When the client can't go on
+///
+/// librdkafka's idempotent producer gives up for good when it and a broker disagree about what was
+/// written (`OUT_OF_ORDER_SEQUENCE_NUMBER` and the like, [KIP-360]), or when a broker refuses a batch
+/// for ever, as going on would change the order. The default profile then makes another client and
+/// sends everything undelivered again, in the order of acceptance; `send` waits meanwhile, and
+/// [`ProducerEvent::Remaking`] tells. What this means:
+///
+/// - Whoever reads the log meets the messages of one key in the order they were sent; a message that
+///   may have been written before can stand there twice. Among messages without a key, and those with
+///   a partition, the same holds in each partition.
+/// - A [`Delivery`] resolves once, with what came of the last attempt. If an earlier attempt may have
+///   been written, a failure says so.
+/// - When a broker refuses one record of a batch ([KIP-467]), only its delivery fails. The others of
+///   its batch and what was sent after them are sent again in their order.
+/// - When a topic that was there vanishes, messages for it wait until it is back, for
+///   `topic.metadata.propagation.max.ms` (30 s) in the new client; then they fail.
+/// - A delivery deadline counts from the last attempt.
+///
+/// The classic profile sends nothing again by itself.
+///
+/// [KIP-360]: https://cwiki.apache.org/confluence/display/KAFKA/KIP-360%3A+Improve+handling+of+unknown+producer
+/// [KIP-467]: https://cwiki.apache.org/confluence/display/KAFKA/KIP-467%3A+Augment+ProduceResponse+error+messaging+for+specific+culprit+records
 ///
 /// Share it by reference or in an `Arc`. Close it: dropped without, it gives up what is not delivered,
 /// and only the deliveries and the log say so.
@@ -64,28 +93,12 @@ use crate::{Content, Headers, Message, PartitionId, ProducerConfig, sys};
 /// ```
 pub struct MessageProducer {
     config: ProducerConfig,
-    client: Arc<Client>,
+    on_fatal: OnFatal,
     books: Arc<Books>,
     topics: Arc<KnownTopics>,
     stop: Arc<Stop>,
     /// What the thread could not send, until someone has asked.
     end: tokio::sync::Mutex<Option<oneshot::Receiver<Vec<Unsent>>>>,
-}
-
-/// A bare record, for what is not a [`Message`]: other formats, and tombstones.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct OutgoingRecord {
-    /// Decides the partition; `None` lets chance decide.
-    pub key: Option<Bytes>,
-    /// `None` is a tombstone.
-    pub value: Option<Bytes>,
-    /// In their order, names may repeat.
-    pub headers: Headers,
-    /// `None`: the time of sending. A broker refuses one that lies more than an hour ahead (by default,
-    /// `message.timestamp.after.max.ms`), and with it every record of the batch it went out in.
-    pub timestamp: Option<Timestamp>,
-    /// `None`: the key decides.
-    pub partition: Option<PartitionId>,
 }
 
 impl MessageProducer {
@@ -96,13 +109,13 @@ impl MessageProducer {
 
     fn new(
         config: ProducerConfig,
-        client: Arc<Client>,
+        on_fatal: OnFatal,
         books: Arc<Books>,
         topics: Arc<KnownTopics>,
         stop: Arc<Stop>,
         end: oneshot::Receiver<Vec<Unsent>>,
     ) -> Self {
-        Self { config, client, books, topics, stop, end: tokio::sync::Mutex::new(Some(end)) }
+        Self { config, on_fatal, books, topics, stop, end: tokio::sync::Mutex::new(Some(end)) }
     }
 
     /// Accepts a message: waits until there is room for it, behind those who came before. The first
@@ -121,7 +134,7 @@ impl MessageProducer {
             message.write_json(buffer)?;
             let parts = Parts::of_message(&topic, message, buffer);
             let accepted = self.offer(&parts, None)?;
-            Ok::<_, SendError>(accepted.ok_or_else(|| buffer.clone()))
+            Ok::<_, SendError>(accepted.map_err(|_| buffer.clone()))
         })?;
         match offered {
             Ok(delivery) => Ok(delivery),
@@ -143,7 +156,7 @@ impl MessageProducer {
         with_buffer(|buffer| {
             message.write_json(buffer)?;
             let parts = Parts::of_message(&topic, message, buffer);
-            self.offer(&parts, None)?.ok_or(SendError::Full)
+            self.offer(&parts, None)?.map_err(|_| SendError::Full)
         })
     }
 
@@ -159,8 +172,8 @@ impl MessageProducer {
         let topic = self.checked(topic).await?;
         let parts = Parts::of_record(&topic, record);
         match self.offer(&parts, None)? {
-            Some(delivery) => Ok(delivery),
-            None => self.wait(&parts).await,
+            Ok(delivery) => Ok(delivery),
+            Err(_) => self.wait(&parts).await,
         }
     }
 
@@ -174,7 +187,7 @@ impl MessageProducer {
         record: &OutgoingRecord,
     ) -> Result<Delivery, SendError> {
         let topic = self.topics.unchecked(topic)?;
-        self.offer(&Parts::of_record(&topic, record), None)?.ok_or(SendError::Full)
+        self.offer(&Parts::of_record(&topic, record), None)?.map_err(|_| SendError::Full)
     }
 
     /// Waits until everything that was accepted before is delivered or has failed. Cancel safe.
@@ -225,61 +238,73 @@ impl MessageProducer {
         CloseReport { unsent }
     }
 
-    /// The settings that librdkafka runs with, read back from it; secrets are hidden.
+    /// The settings that librdkafka runs with, read back from it; secrets are hidden. None once the
+    /// producer is closed.
     #[must_use]
     pub fn effective_properties(&self) -> BTreeMap<String, String> {
-        sys::effective_properties(self.client.client())
+        let client = self.books.client();
+        client.map_or_else(BTreeMap::new, |client| sys::effective_properties(client.client()))
     }
 
     async fn checked(&self, topic: &str) -> Result<Arc<str>, SendError> {
-        self.topics.checked(&self.client, topic, self.config.unknown_topic_grace).await
+        let grace = self.config.unknown_topic_grace;
+        self.topics.checked(|| self.books.client(), topic, grace).await
     }
 
     async fn wait(&self, parts: &Parts<'_>) -> Result<Delivery, SendError> {
-        let granted = self.books.turn(parts.cost()).await?;
-        self.offer(parts, Some(granted))?.ok_or(SendError::Full)
+        let mut place = self.books.queue_up(parts.cost());
+        loop {
+            place.turn().await?;
+            match self.offer(parts, Some(place))? {
+                Ok(delivery) => return Ok(delivery),
+                Err(Some(back)) => place = back,
+                Err(None) => unreachable!("whoever comes with room keeps it until it is used"),
+            }
+        }
     }
 
-    /// Accepts if there is room, or with the room that was waited for.
-    fn offer(
-        &self,
+    /// Accepts if there is room, or with the room that was waited for, which comes back if the client
+    /// is being made again.
+    fn offer<'a>(
+        &'a self,
         parts: &Parts<'_>,
-        granted: Option<Granted<'_>>,
-    ) -> Result<Option<Delivery>, SendError> {
+        granted: Option<Granted<'a>>,
+    ) -> Result<Result<Delivery, Option<Granted<'a>>>, SendError> {
         let (found, max) = (parts.bytes(), self.config.message_bytes_max);
         if max < found {
             return Err(SendError::TooLarge { topic: parts.topic.to_string(), found, max });
         }
         let cost = parts.cost();
-        let entry = |ticket| Entry { ticket, id: parts.id, topic: Arc::clone(parts.topic), cost };
-        let send = |slot| self.hand_over(parts, slot);
-        let accepted = self.books.accept(granted, entry, cost, send)?;
-        Ok(accepted.map(|(slot, ticket)| Delivery::new(Arc::clone(&self.books), slot, ticket)))
+        let entry = |ticket| Entry {
+            ticket,
+            id: parts.id,
+            topic: Arc::clone(parts.topic),
+            cost,
+            route: parts.route(),
+            before: Persisted::No,
+        };
+        let send = |client: &Client, slot| {
+            let taken = parts.hand_over(client, slot);
+            taken.map_err(|not_taken| self.refused(parts.topic, not_taken))
+        };
+        Ok(match self.books.accept(granted, entry, cost, send)? {
+            Accepted::At(slot, ticket) => Ok(Delivery::new(Arc::clone(&self.books), slot, ticket)),
+            Accepted::NotNow(granted) => Err(granted),
+        })
     }
 
-    fn hand_over(&self, parts: &Parts<'_>, slot: SlotId) -> Result<(), SendError> {
-        let mut record = BaseRecord::<[u8], [u8], usize>::with_opaque_to(parts.topic, slot.0);
-        record.key = parts.key;
-        record.payload = parts.value;
-        record.partition = parts.partition.map(|partition| partition.0);
-        record.timestamp = parts.timestamp_ms;
-        if !parts.headers.is_empty() {
-            let mut headers = OwnedHeaders::new_with_capacity(parts.headers.len());
-            for header in parts.headers.iter() {
-                let value = header.value.as_deref();
-                headers = headers.insert(rdkafka::message::Header { key: &header.name, value });
+    fn refused(&self, topic: &Arc<str>, not_taken: NotTaken) -> Refused<SendError> {
+        let topic = topic.to_string();
+        match (not_taken, self.on_fatal) {
+            (NotTaken::Fatal(_), OnFatal::Remake) => Refused::ClientBroke,
+            (NotTaken::Fatal(reason), OnFatal::GiveUp | OnFatal::GaveUp) => {
+                Refused::Error(NotAccepting::Fatal(reason).into())
             }
-            record.headers = Some(headers);
+            (NotTaken::Code(code), _) if topics::is_unknown(code) => {
+                Refused::Error(SendError::UnknownTopic { topic })
+            }
+            (NotTaken::Code(code), _) => Refused::Error(SendError::Client { topic, code }),
         }
-        self.client.send(record).map_err(|(error, _)| {
-            let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
-            let topic = parts.topic.to_string();
-            match code {
-                RDKafkaErrorCode::Fatal => NotAccepting::Fatal(error.to_string()).into(),
-                code if topics::is_unknown(code) => SendError::UnknownTopic { topic },
-                code => SendError::Client { topic, code },
-            }
-        })
     }
 }
 
@@ -298,64 +323,6 @@ impl Drop for MessageProducer {
         }
         self.stop.now();
     }
-}
-
-/// One record as it goes out.
-struct Parts<'a> {
-    topic: &'a Arc<str>,
-    id: Option<Uuid>,
-    key: Option<&'a [u8]>,
-    value: Option<&'a [u8]>,
-    headers: &'a Headers,
-    timestamp_ms: Option<i64>,
-    partition: Option<PartitionId>,
-}
-
-impl<'a> Parts<'a> {
-    fn of_message<T>(topic: &'a Arc<str>, message: &'a Message<T>, json: &'a [u8]) -> Self
-    where
-        T: Content,
-    {
-        Self {
-            topic,
-            id: Some(message.id()),
-            key: message.key().map(Bytes::as_ref),
-            value: Some(json),
-            headers: message.headers(),
-            timestamp_ms: record_time(message.timestamp()),
-            partition: None,
-        }
-    }
-
-    fn of_record(topic: &'a Arc<str>, record: &'a OutgoingRecord) -> Self {
-        Self {
-            topic,
-            id: None,
-            key: record.key.as_deref(),
-            value: record.value.as_deref(),
-            headers: &record.headers,
-            timestamp_ms: record.timestamp.map(Timestamp::as_millisecond),
-            partition: record.partition,
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        let of = |part: Option<&[u8]>| part.map_or(0, <[u8]>::len);
-        let header = |header: &crate::Header| header.name.len() + of(header.value.as_deref());
-        of(self.key) + of(self.value) + self.headers.iter().map(header).sum::<usize>()
-    }
-
-    fn cost(&self) -> usize {
-        self.bytes() + MESSAGE_OVERHEAD_BYTES
-    }
-}
-
-/// The record's time for a message of this time. `None`, the time of sending, where Kafka's cannot follow:
-/// a broker refuses a record from the future together with its whole batch (KIP-937), and there is no time
-/// before 1970.
-fn record_time(of_message: Timestamp) -> Option<i64> {
-    let usable = Timestamp::UNIX_EPOCH < of_message && of_message <= Timestamp::now();
-    usable.then(|| of_message.as_millisecond())
 }
 
 /// Lends a buffer that keeps its room from one message to the next.

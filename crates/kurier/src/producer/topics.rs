@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::Producer;
 
-use super::error::SendError;
-use super::worker::Client;
+use super::client::Client;
+use super::error::{NotAccepting, SendError};
 use crate::config::check_topic_name;
-use crate::sys;
+use crate::{PartitionId, sys};
 
 /// The topics that a producer has sent to.
 #[derive(Debug, Default)]
@@ -23,13 +23,26 @@ pub(super) struct KnownTopics {
 #[derive(Debug)]
 struct Known {
     name: Arc<str>,
-    /// When no broker answered; such a topic is taken on trust until it is asked about again.
-    unanswered: Option<Instant>,
+    standing: Standing,
+    /// How many partitions a broker has named, if one has answered.
+    partitions: Option<i32>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Standing {
+    /// A broker says that it is there.
+    Exists,
+    /// No broker answered: taken on trust until it is asked about again.
+    OnTrust(Instant),
+    /// It was there, and now a broker says that it is not: asked about again.
+    InDoubt,
+    /// A broker does not let us write: not asked about again for a while.
+    Denied(Instant),
 }
 
 /// Longest time for one question to the cluster.
 const QUESTION: Duration = Duration::from_secs(2);
-/// How long a topic is taken on trust after nobody answered.
+/// How long a topic is taken on trust after nobody answered, or not tried again after it was denied.
 const TRUST: Duration = Duration::from_secs(10);
 /// Pause between two questions about a topic that is not there yet.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -39,24 +52,29 @@ impl KnownTopics {
     /// wait, and fail by themselves should it not exist. Cancel safe.
     pub(super) async fn checked(
         &self,
-        client: &Arc<Client>,
+        client: impl Fn() -> Option<Arc<Client>>,
         name: &str,
         grace: Duration,
     ) -> Result<Arc<str>, SendError> {
-        if let Some(found) = self.known(name) {
+        if let Some(found) = self.known(name)? {
             return Ok(found);
         }
         legal(name)?;
         let _one_at_a_time = self.asking.lock().await;
         let begun = Instant::now();
         loop {
-            if let Some(found) = self.known(name) {
+            if let Some(found) = self.known(name)? {
                 return Ok(found);
             }
             let first = self.lock().is_empty();
+            let Some(client) = client() else { return Err(NotAccepting::Closed.into()) };
             match ask(client, name, first).await {
-                Answer::Exists => return Ok(self.remember(name, None)),
-                Answer::Nobody => return Ok(self.remember(name, Some(Instant::now()))),
+                Answer::Exists(partitions) => {
+                    return Ok(self.remember(name, Standing::Exists, partitions));
+                }
+                Answer::Nobody => {
+                    return Ok(self.remember(name, Standing::OnTrust(Instant::now()), None));
+                }
                 Answer::Unknown if grace <= begun.elapsed() => {
                     return Err(SendError::UnknownTopic { topic: name.to_owned() });
                 }
@@ -68,7 +86,7 @@ impl KnownTopics {
 
     /// The topic, without asking.
     pub(super) fn unchecked(&self, name: &str) -> Result<Arc<str>, SendError> {
-        if let Some(found) = self.known(name) {
+        if let Some(found) = self.known(name)? {
             return Ok(found);
         }
         legal(name)?;
@@ -80,17 +98,46 @@ impl KnownTopics {
         self.lock().remove(name);
     }
 
-    fn known(&self, name: &str) -> Option<Arc<str>> {
-        let known = self.lock();
-        let found = known.get(name)?;
-        let trusted = found.unanswered.is_none_or(|asked| asked.elapsed() < TRUST);
-        trusted.then(|| Arc::clone(&found.name))
+    /// As [`forget`](Self::forget), for a topic that may come back.
+    pub(super) fn doubt(&self, name: &str) {
+        if let Some(known) = self.lock().get_mut(name) {
+            known.standing = Standing::InDoubt;
+        }
     }
 
-    fn remember(&self, name: &str, unanswered: Option<Instant>) -> Arc<str> {
+    /// A broker refuses what is written to this topic: nothing is accepted for it for a while.
+    pub(super) fn deny(&self, name: &str) {
+        self.remember(name, Standing::Denied(Instant::now()), None);
+    }
+
+    /// True when a broker has said that this partition is there, or, without one, the topic.
+    pub(super) fn had(&self, name: &str, partition: Option<PartitionId>) -> bool {
+        let partitions = self.lock().get(name).and_then(|known| known.partitions);
+        partitions.is_some_and(|count| partition.is_none_or(|PartitionId(one)| one < count))
+    }
+
+    fn known(&self, name: &str) -> Result<Option<Arc<str>>, SendError> {
+        let known = self.lock();
+        let Some(found) = known.get(name) else { return Ok(None) };
+        let topic = Arc::clone(&found.name);
+        match found.standing {
+            Standing::Exists => Ok(Some(topic)),
+            Standing::OnTrust(since) if since.elapsed() < TRUST => Ok(Some(topic)),
+            Standing::Denied(since) if since.elapsed() < TRUST => Err(SendError::Client {
+                topic: name.to_owned(),
+                code: RDKafkaErrorCode::TopicAuthorizationFailed,
+            }),
+            Standing::OnTrust(_) | Standing::InDoubt | Standing::Denied(_) => Ok(None),
+        }
+    }
+
+    /// A number of partitions that is known already stays until a broker names another.
+    fn remember(&self, name: &str, standing: Standing, partitions: Option<i32>) -> Arc<str> {
         let topic: Arc<str> = Arc::from(name);
-        let known = Known { name: Arc::clone(&topic), unanswered };
-        self.lock().insert(name.to_owned(), known);
+        let mut known = self.lock();
+        let partitions = partitions.or(known.get(name).and_then(|known| known.partitions));
+        let found = Known { name: Arc::clone(&topic), standing, partitions };
+        known.insert(name.to_owned(), found);
         topic
     }
 
@@ -105,7 +152,8 @@ fn legal(name: &str) -> Result<(), SendError> {
 }
 
 enum Answer {
-    Exists,
+    /// With so many partitions, if the broker may say.
+    Exists(Option<i32>),
     Unknown,
     Nobody,
 }
@@ -113,8 +161,8 @@ enum Answer {
 /// `first`: no topic is known yet. librdkafka then has just exchanged its bootstrap connections for the
 /// brokers' own, and asks for its producer id when a timer of 500 ms says so or when more metadata comes
 /// (2.12.1, `rd_kafka_idemp_pid_fsm`): a second question saves that wait.
-async fn ask(client: &Arc<Client>, name: &str, first: bool) -> Answer {
-    let (client, topic) = (Arc::clone(client), name.to_owned());
+async fn ask(client: Arc<Client>, name: &str, first: bool) -> Answer {
+    let topic = name.to_owned();
     let ask = move || {
         let wanted = sys::Topics::One(topic.clone());
         let Ok(metadata) = sys::metadata(client.client(), &wanted, QUESTION) else {
@@ -126,9 +174,9 @@ async fn ask(client: &Arc<Client>, name: &str, first: bool) -> Answer {
         }
         let found = metadata.topics.into_iter().find(|(name, _)| *name == topic);
         match found {
-            Some((_, Ok(_))) => Answer::Exists,
+            Some((_, Ok(topic))) => Answer::Exists(i32::try_from(topic.partitions.len()).ok()),
             // Without a right to see it, or without a leader: sending will tell.
-            Some((_, Err(fault))) if !is_unknown(fault.code) => Answer::Exists,
+            Some((_, Err(fault))) if !is_unknown(fault.code) => Answer::Exists(None),
             _ => Answer::Unknown,
         }
     };

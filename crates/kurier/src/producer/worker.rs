@@ -1,51 +1,26 @@
 //! The thread that serves librdkafka: reports by the batch, errors, and the end.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use rdkafka::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{BaseProducer, Producer, ProducerContext, PurgeConfig};
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::producer::{Producer, PurgeConfig};
 use tokio::sync::oneshot;
 
-use super::books::{Books, Entry};
+use super::books::{Books, Entry, SlotId};
+use super::client::{Line, Maker, Reaper};
 use super::delivery::{DeliveryError, DeliveryReport, Outcome, Receipt, Unsent};
 use super::error::NotAccepting;
 use super::event::{Listener, ProducerEvent};
+use super::pauses::Progress;
+use super::remake::Again;
+use super::replay::{Fate, fate, is_beyond_help};
+use super::silence::Silence;
 use super::topics::{KnownTopics, is_unknown};
-use crate::sys::{self, Persisted, Report, ReportQueue};
-
-/// The client of a producer.
-pub(super) type Client = BaseProducer<Callbacks>;
-
-/// What librdkafka says went wrong, written down for the thread, from whose poll all calls come.
-#[derive(Debug, Default)]
-pub(super) struct Callbacks {
-    troubles: Mutex<Vec<(RDKafkaErrorCode, String)>>,
-}
-
-impl ClientContext for Callbacks {
-    fn error(&self, error: KafkaError, reason: &str) {
-        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
-        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
-        troubles.push((code, reason.to_owned()));
-    }
-
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        tracing::debug!(?level, facility, "{line}");
-    }
-}
-
-impl ProducerContext for Callbacks {
-    type DeliveryOpaque = usize;
-
-    /// Reports are read from the queue; what rdkafka finds when it drops the client is settled by then.
-    fn delivery(&self, _: &DeliveryResult<'_>, _: usize) {}
-}
+use crate::PartitionId;
+use crate::sys::{self, Persisted, Report, Reports};
 
 /// Tells the thread to end: what is not sent by now is purged.
 #[derive(Debug, Default)]
@@ -57,92 +32,158 @@ impl Stop {
     }
 }
 
+/// What happens when librdkafka says that its client can't go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OnFatal {
+    /// Another client is made, and gets all that is undelivered.
+    Remake,
+    /// Everything fails, and nothing is accepted any more.
+    GiveUp,
+    /// That has happened.
+    GaveUp,
+}
+
 /// What the thread owns.
 pub(super) struct Worker {
-    pub(super) client: Arc<Client>,
+    pub(super) line: Line,
+    pub(super) maker: Maker,
+    pub(super) on_fatal: OnFatal,
     pub(super) books: Arc<Books>,
     pub(super) topics: Arc<KnownTopics>,
     pub(super) stop: Arc<Stop>,
-    pub(super) stall_after: Duration,
+    /// When an accepted message is given up.
+    pub(super) deadline: Option<Duration>,
     pub(super) on_event: Listener<ProducerEvent>,
     pub(super) on_delivery: Listener<DeliveryReport>,
-    /// Gets what could not be sent, when all is over.
-    pub(super) ended: oneshot::Sender<Vec<Unsent>>,
+    pub(super) silence: Silence,
+    pub(super) again: Again,
+    pub(super) reaper: Reaper,
+    /// Failures, once the end has begun.
+    pub(super) unsent: Option<Vec<Unsent>>,
 }
 
 /// Longest wait for one event; also how late a stop is noticed.
-const ROUND: Duration = Duration::from_millis(50);
+pub(super) const ROUND: Duration = Duration::from_millis(50);
 /// Longest time for librdkafka to report what was purged.
-const PURGE_WAIT: Duration = Duration::from_secs(2);
-/// Time between two questions whether the cluster is there, while nothing else would tell.
-const PROBE_EVERY: Duration = Duration::from_secs(1);
-/// Longest wait for an answer to one.
+pub(super) const PURGE_WAIT: Duration = Duration::from_secs(2);
+/// Longest wait for an answer to the question whether the cluster is there.
 const PROBE: Duration = Duration::from_millis(500);
 
 impl Worker {
-    /// Serves until stopped, then sees that every accepted message has its outcome.
-    pub(super) fn run(self) {
-        let queue = ReportQueue::of(&self.client);
-        let mut waiting = Waiting::new();
-        let mut reports = Vec::new();
-        while !self.stop.0.load(Ordering::Acquire) {
-            queue.poll(&self.client, ROUND, &mut reports);
-            waiting.delivered |= reports.iter().any(|report| report.error.is_none());
-            self.settle(&mut reports, None);
-            self.troubles(&mut waiting);
-            self.watch(&mut waiting);
+    /// Serves until stopped, then sees that every accepted message has its outcome. `ended` gets what
+    /// could not be sent, when all is over.
+    pub(super) fn run(mut self, ended: oneshot::Sender<Vec<Unsent>>) {
+        let mut reports = Reports::default();
+        while !self.stopped() {
+            self.serve(ROUND, &mut reports);
+            if let Some(reason) = self.again.broken.take() {
+                self.remake(reason);
+            }
+            self.watch();
         }
-        let unsent = self.purge(&queue);
-        // The queue's reference goes before the client it belongs to.
-        drop(queue);
-        let Self { client, ended, .. } = self;
-        drop(client);
+        let unsent = self.end();
+        self.books.give_up_client();
+        self.reaper.take(self.line);
+        self.reaper.finish();
         // Nobody asks when the producer was dropped without being closed.
         let _ = ended.send(unsent);
     }
 
-    fn purge(&self, queue: &ReportQueue) -> Vec<Unsent> {
-        self.client.purge(PurgeConfig::default().queue().inflight());
-        let unsent = Mutex::new(Vec::new());
-        let mut reports = Vec::new();
+    pub(super) fn stopped(&self) -> bool {
+        self.stop.0.load(Ordering::Acquire)
+    }
+
+    /// Waits at most `wait` for one event, and deals with it. False when nothing came.
+    pub(super) fn serve(&mut self, wait: Duration, reports: &mut Reports) -> bool {
+        let (on_fatal, deadline) = (self.on_fatal, self.deadline);
+        let keeps =
+            |code, blame| on_fatal == OnFatal::Remake && fate(code, blame, deadline) != Fate::Final;
+        let came = self.line.queue.poll(&self.line.client, wait, keeps, reports);
+        if reports.plain.iter().any(|report| report.error.is_none()) {
+            self.silence.delivered();
+        }
+        let troubles = self.line.client.client().context().troubles();
+        // An event names the cause of a fatal error, not that it is one.
+        let look = !troubles.is_empty() || !reports.kept.is_empty();
+        let fatal = if look { self.line.client.client().fatal_error() } else { None };
+        match fatal {
+            Some((code, reason)) => self.client_broke(code, reason),
+            None => troubles.into_iter().for_each(|(code, reason)| self.trouble(code, reason)),
+        }
+        let Reports { plain, kept } = reports;
+        plain.extend(kept.drain(..).filter_map(|kept| self.hold(kept)));
+        self.settle(plain);
+        came
+    }
+
+    /// Looks whether the cluster is silent.
+    pub(super) fn watch(&mut self) {
+        let idle = self.books.under_way() == 0;
+        let client = &self.line.client;
+        let reached = || sys::metadata(client.client(), &sys::Topics::None, PROBE).is_ok();
+        self.silence.watch(idle, reached);
+    }
+
+    /// Gives up what is left, and says what it was.
+    fn end(&mut self) -> Vec<Unsent> {
+        self.on_fatal = OnFatal::GaveUp;
+        self.unsent = Some(Vec::new());
+        self.fail_held(RDKafkaErrorCode::PurgeQueue);
+        self.line.client.purge(PurgeConfig::default().queue().inflight());
+        let mut reports = Reports::default();
         let begun = Instant::now();
         while self.books.under_way() > 0 && begun.elapsed() < PURGE_WAIT {
-            queue.poll(&self.client, ROUND, &mut reports);
-            self.settle(&mut reports, Some(&unsent));
+            let (queue, client) = (&self.line.queue, &self.line.client);
+            queue.poll(client, ROUND, |_, _| false, &mut reports);
+            self.settle(&mut reports.plain);
         }
-        // What librdkafka did not report in time: nobody knows.
-        for (slot, _) in self.books.unreported() {
-            reports.push(Report {
-                opaque: slot.0,
-                partition: crate::PartitionId(-1),
-                offset: None,
-                timestamp_ms: None,
-                error: Some(RDKafkaErrorCode::PurgeInflight),
-                persisted: Persisted::Possibly,
-            });
-        }
-        self.settle(&mut reports, Some(&unsent));
-        let mut unsent = unsent.into_inner().unwrap_or_else(PoisonError::into_inner);
+        self.fail_unreported();
+        let mut unsent = self.unsent.take().unwrap_or_default();
         unsent.sort_by_key(|unsent: &Unsent| unsent.ticket);
         unsent
     }
 
-    fn settle(&self, reports: &mut Vec<Report>, unsent: Option<&Mutex<Vec<Unsent>>>) {
+    /// What is neither reported nor held, though librdkafka had its time: nobody knows.
+    pub(super) fn fail_unreported(&mut self) {
+        let unreported = self.books.unreported();
+        let lost = unreported.iter().filter(|(_, one)| !self.again.holds(one.ticket));
+        let mut reports: Vec<Report> = lost
+            .map(|(slot, _)| failed(*slot, RDKafkaErrorCode::PurgeInflight, Persisted::Possibly))
+            .collect();
+        self.settle(&mut reports);
+    }
+
+    pub(super) fn fail_held(&mut self, code: RDKafkaErrorCode) {
+        let held = self.again.let_go();
+        let mut reports: Vec<Report> = held.map(|slot| failed(slot, code, Persisted::No)).collect();
+        self.settle(&mut reports);
+    }
+
+    /// Gives reported messages their outcome.
+    pub(super) fn settle(&mut self, reports: &mut Vec<Report>) {
         if reports.is_empty() {
             return;
         }
+        self.again.progress = Progress::Some;
+        let Self { again, topics, unsent, on_fatal, .. } = self;
         let outcome = |entry: Entry, report: &Report| {
             let (ticket, id) = (entry.ticket, entry.id);
-            let outcome = outcome(entry, report);
+            let absence = again.absence(&entry.topic, report);
+            let outcome = outcome(entry, report, absence);
             if let Err(error) = &outcome {
                 if is_unknown(error.code) {
-                    self.topics.forget(&error.topic);
+                    topics.forget(&error.topic);
+                }
+                // librdkafka refuses such a topic itself, as long as its client lasts.
+                if *on_fatal == OnFatal::Remake
+                    && error.code == RDKafkaErrorCode::TopicAuthorizationFailed
+                {
+                    topics.deny(&error.topic);
                 }
                 if let Some(unsent) = unsent {
                     let topic = Arc::clone(&error.topic);
                     let may_have_been_written = error.may_have_been_written;
-                    let one = Unsent { ticket, id, topic, may_have_been_written };
-                    unsent.lock().unwrap_or_else(PoisonError::into_inner).push(one);
+                    unsent.push(Unsent { ticket, id, topic, may_have_been_written });
                 }
             }
             outcome
@@ -151,97 +192,49 @@ impl Worker {
         reports.clear();
     }
 
-    /// Sorts what librdkafka said: wait, end, or just log.
-    fn troubles(&self, waiting: &mut Waiting) {
-        let callbacks = self.client.client().context();
-        let mut troubles = callbacks.troubles.lock().unwrap_or_else(PoisonError::into_inner);
-        let troubles = std::mem::take(&mut *troubles);
-        for (code, reason) in troubles {
-            match code {
-                // Said late at times, when a broker is back already: looked into below.
-                RDKafkaErrorCode::AllBrokersDown => {
-                    waiting.suspicion.get_or_insert((Instant::now(), reason));
-                }
-                RDKafkaErrorCode::Fatal => {
-                    tracing::error!(reason, "the producer can't go on");
-                    self.books.refuse(NotAccepting::Fatal(reason.clone()));
-                    self.on_event.tell(|| ProducerEvent::Fatal { reason });
-                }
-                _ => tracing::warn!(?code, reason, "librdkafka reports a problem and goes on"),
+    fn client_broke(&mut self, code: RDKafkaErrorCode, reason: String) {
+        match self.on_fatal {
+            OnFatal::Remake if !is_beyond_help(code) => self.again.broken = Some(reason),
+            OnFatal::Remake | OnFatal::GiveUp => {
+                tracing::error!(reason, "the producer can't go on");
+                self.on_fatal = OnFatal::GaveUp;
+                self.books.refuse(NotAccepting::Fatal(reason.clone()));
+                self.fail_held(RDKafkaErrorCode::Fatal);
+                self.on_event.tell(|| ProducerEvent::Fatal { reason });
             }
+            OnFatal::GaveUp => {}
         }
     }
 
-    /// Notices silence, and its end: with messages waiting by their deliveries, else by asking.
-    fn watch(&self, waiting: &mut Waiting) {
-        let now = Instant::now();
-        let idle = self.books.under_way() == 0;
-        let delivered = std::mem::take(&mut waiting.delivered);
-        if delivered || (idle && !waiting.said) {
-            waiting.since = now;
+    fn trouble(&mut self, code: RDKafkaErrorCode, reason: String) {
+        if code == RDKafkaErrorCode::AllBrokersDown {
+            self.silence.suspect(reason);
+        } else {
+            tracing::warn!(?code, reason, "librdkafka reports a problem and goes on");
         }
-        if delivered {
-            waiting.suspicion = None;
-            self.back(waiting);
-        }
-        let silent = now - waiting.since;
-        if !waiting.said && self.stall_after <= silent {
-            let reason = waiting.suspicion.take();
-            let reason = reason.map(|(_, reason)| reason);
-            let reason = reason.unwrap_or_else(|| format!("nothing was delivered for {silent:?}"));
-            self.wait_for_cluster(waiting, reason);
-        }
-        let in_doubt = waiting.said || waiting.suspicion.is_some();
-        if in_doubt && idle && PROBE_EVERY <= now - waiting.probed {
-            waiting.probed = now;
-            let reached = sys::metadata(self.client.client(), &sys::Topics::None, PROBE).is_ok();
-            let suspicion = waiting.suspicion.take();
-            match suspicion {
-                _ if reached => self.back(waiting),
-                // One question without an answer may be a slow moment.
-                Some((since, _)) if now - since < self.stall_after => waiting.suspicion = suspicion,
-                Some((_, reason)) => self.wait_for_cluster(waiting, reason),
-                None => {}
-            }
-        }
-    }
-
-    fn wait_for_cluster(&self, waiting: &mut Waiting, reason: String) {
-        if !waiting.said {
-            waiting.said = true;
-            tracing::warn!(reason, "waiting for the cluster");
-            self.on_event.tell(|| ProducerEvent::WaitingForCluster { reason });
-        }
-    }
-
-    fn back(&self, waiting: &mut Waiting) {
-        waiting.since = Instant::now();
-        if !std::mem::take(&mut waiting.said) {
-            return;
-        }
-        tracing::info!("the cluster is back");
-        self.on_event.tell(|| ProducerEvent::ClusterBack);
     }
 }
 
-/// What is known of the cluster's silence.
-struct Waiting {
-    said: bool,
-    delivered: bool,
-    /// What librdkafka said of brokers being down, until it is looked into.
-    suspicion: Option<(Instant, String)>,
-    since: Instant,
-    probed: Instant,
-}
-
-impl Waiting {
-    fn new() -> Self {
-        let now = Instant::now();
-        Self { said: false, delivered: false, suspicion: None, since: now, probed: now }
+/// A report of our own making.
+pub(super) fn failed(slot: SlotId, code: RDKafkaErrorCode, persisted: Persisted) -> Report {
+    Report {
+        opaque: slot.0,
+        partition: PartitionId(-1),
+        offset: None,
+        timestamp_ms: None,
+        error: Some(code),
+        persisted,
     }
 }
 
-fn outcome(entry: Entry, report: &Report) -> Outcome {
+/// Whether a topic that is not there was there before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Absence {
+    Vanished,
+    Unknown,
+}
+
+fn outcome(entry: Entry, report: &Report, absence: Absence) -> Outcome {
     let topic = entry.topic;
     match report.error {
         None => Ok(Receipt {
@@ -253,17 +246,20 @@ fn outcome(entry: Entry, report: &Report) -> Outcome {
         Some(code) => Err(DeliveryError {
             topic,
             code,
-            reason: reason(code),
-            may_have_been_written: report.persisted != Persisted::No,
+            reason: reason(code, absence),
+            may_have_been_written: report.persisted.max(entry.before) != Persisted::No,
         }),
     }
 }
 
-fn reason(code: RDKafkaErrorCode) -> String {
+fn reason(code: RDKafkaErrorCode, absence: Absence) -> String {
     match code {
         RDKafkaErrorCode::PurgeQueue => "the producer closed before it was sent".to_owned(),
         RDKafkaErrorCode::PurgeInflight => "the producer closed before an answer came".to_owned(),
         RDKafkaErrorCode::MessageTimedOut => "its delivery deadline passed".to_owned(),
+        code if is_unknown(code) && absence == Absence::Vanished => {
+            format!("the topic vanished from the cluster and did not come back in time ({code:?})")
+        }
         _ => format!("{code} ({code:?})"),
     }
 }

@@ -15,9 +15,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::types::{RDKafka, RDKafkaMessage};
 
-use super::{CommitFailure, CommitOutcome, Event, Queue, commit_list, error_code, outcomes, text};
+use super::message::{bytes_at, headers};
+use super::{CommitFailure, CommitOutcome, Event, Queue, commit_list, error_code, outcomes};
 use crate::decode::Record;
-use crate::message::Headers;
 use crate::{Offset, TopicPartition};
 
 /// Called, from librdkafka's threads, when a queue is no longer empty. It must be quick.
@@ -245,35 +245,6 @@ impl Event {
             offset
         }
     }
-}
-
-/// # Safety
-/// `start` is null, or points at `len` bytes that live during `'a`.
-unsafe fn bytes_at<'a>(start: *const c_void, len: usize) -> Option<&'a [u8]> {
-    // SAFETY: the caller's.
-    (!start.is_null()).then(|| unsafe { std::slice::from_raw_parts(start.cast::<u8>(), len) })
-}
-
-/// # Safety
-/// `message` is alive.
-unsafe fn headers(message: *const RDKafkaMessage) -> Headers {
-    let mut all = Headers::new();
-    let mut list = ptr::null_mut();
-    // SAFETY: the caller's; the list, its names and its values live as long as the message.
-    unsafe {
-        if error_code(rd::rd_kafka_message_headers(message, &mut list)).is_some() {
-            return all;
-        }
-        let (mut name, mut value, mut size) = (ptr::null(), ptr::null(), 0);
-        for index in 0.. {
-            let found = rd::rd_kafka_header_get_all(list, index, &mut name, &mut value, &mut size);
-            if error_code(found).is_some() {
-                break;
-            }
-            all.push(text(name), bytes_at(value, size).map(Bytes::copy_from_slice));
-        }
-    }
-    all
 }
 
 /// A commit that was asked for and is not answered yet.

@@ -2,6 +2,9 @@
 //! cluster that elects, refuses and dies is in the workspace's tests.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod remake;
+mod vanished;
+
 use std::sync::Mutex;
 use std::time::Instant;
 

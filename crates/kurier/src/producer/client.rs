@@ -1,0 +1,126 @@
+//! The librdkafka client of a producer: how it is made, made again, and let go of.
+
+use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{BaseProducer, ProducerContext};
+
+use crate::sys::ReportQueue;
+
+/// The client of a producer.
+pub(super) type Client = BaseProducer<Callbacks>;
+
+/// What librdkafka says went wrong, written down for the thread, from whose poll all calls come.
+#[derive(Debug, Default)]
+pub(super) struct Callbacks {
+    troubles: Mutex<Vec<(RDKafkaErrorCode, String)>>,
+}
+
+impl Callbacks {
+    /// What was said since the last time.
+    pub(super) fn troubles(&self) -> Vec<(RDKafkaErrorCode, String)> {
+        std::mem::take(&mut self.troubles.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl ClientContext for Callbacks {
+    fn error(&self, error: KafkaError, reason: &str) {
+        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        troubles.push((code, reason.to_owned()));
+    }
+
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        tracing::debug!(?level, facility, "{line}");
+    }
+}
+
+impl ProducerContext for Callbacks {
+    type DeliveryOpaque = usize;
+
+    /// Reports are read from the queue; what rdkafka finds when it drops the client is settled by then.
+    fn delivery(&self, _: &DeliveryResult<'_>, _: usize) {}
+}
+
+/// Makes clients that are all alike.
+pub(super) struct Maker(rdkafka::ClientConfig);
+
+impl Maker {
+    /// Of clients with these settings.
+    pub(super) fn new(settings: rdkafka::ClientConfig) -> Self {
+        Self(settings)
+    }
+
+    /// A new client, which begins to connect.
+    ///
+    /// # Errors
+    /// librdkafka's, when the settings are wrong or the system has no threads to give.
+    pub(super) fn make(&self) -> KafkaResult<Client> {
+        self.0.create_with_context(Callbacks::default())
+    }
+}
+
+/// A client with its queue of reports, which must go first.
+pub(super) struct Line {
+    pub(super) queue: ReportQueue,
+    pub(super) client: Arc<Client>,
+}
+
+impl Line {
+    pub(super) fn new(client: Arc<Client>) -> Self {
+        Self { queue: ReportQueue::of(&client), client }
+    }
+}
+
+/// Closes clients on threads of their own: to drop one joins its threads, and one of these may be
+/// looking up a name.
+#[derive(Debug)]
+pub(super) struct Reaper {
+    closing: usize,
+    closed: (SyncSender<()>, Receiver<()>),
+}
+
+impl Reaper {
+    /// Longest wait for clients to be closed.
+    const WAIT: Duration = Duration::from_secs(2);
+
+    pub(super) fn new() -> Self {
+        Self { closing: 0, closed: std::sync::mpsc::sync_channel(1) }
+    }
+
+    /// Closes the client of `line`, once nobody else holds it.
+    pub(super) fn take(&mut self, line: Line) {
+        self.closing -= self.closed.1.try_iter().count();
+        let closed = self.closed.0.clone();
+        let close = move || {
+            drop(line);
+            // Nobody asks when waiting took too long.
+            let _ = closed.send(());
+        };
+        match std::thread::Builder::new().name("kurier-reaper".to_owned()).spawn(close) {
+            Ok(_) => self.closing += 1,
+            // What the thread would have dropped is dropped by now.
+            Err(error) => tracing::warn!(%error, "no thread to close a client on"),
+        }
+    }
+
+    /// Waits for a while until all are closed.
+    pub(super) fn finish(mut self) {
+        let until = Instant::now() + Self::WAIT;
+        while 0 < self.closing {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.closed.1.recv_timeout(left) {
+                Ok(()) => self.closing -= 1,
+                Err(_) => {
+                    tracing::warn!(left = self.closing, "clients take long to close and are left");
+                    return;
+                }
+            }
+        }
+    }
+}
