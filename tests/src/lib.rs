@@ -8,6 +8,7 @@
 pub mod audit;
 pub mod binary;
 pub mod books;
+pub mod churn;
 pub mod cluster;
 mod evidence;
 pub mod fleet;
@@ -16,5 +17,7 @@ pub mod load;
 pub mod process;
 pub mod proxy;
 mod samples;
+pub mod scene;
 pub mod senders;
 pub mod trial;
+pub mod waits;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use kurier::{ConsumerEvent, Context, Ended, Failure, RetryPolicy};
 use kurier_tests::cluster::admin;
 
-use crate::scene::{Given, Scene, place, take};
 use crate::{until, within};
+use kurier_tests::scene::{Given, Scene, place, take};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 

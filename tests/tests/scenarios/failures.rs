@@ -9,8 +9,8 @@ use kurier::{
     ConsumeReport, Context, Ended, Failure, Message, Received, RetryPolicy, StoppedPartition,
 };
 
-use crate::scene::{Answer, Given, Scene, place, take};
 use crate::until;
+use kurier_tests::scene::{Answer, Given, Scene, place, take};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 /// What goes wrong in each partition.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use kurier::{ConsumerBuilder, Context, MessageDecoder, Single};
 use tokio_util::sync::CancellationToken;
 
-use crate::scene::{Given, Scene, place, take};
 use crate::until;
+use kurier_tests::scene::{Given, Scene, place, take};
 
 /// A member that waits for its handlers only briefly when partitions are taken away.
 fn impatient(scene: &Scene, name: &str) -> ConsumerBuilder<Single, MessageDecoder> {

@@ -16,26 +16,18 @@ mod poison;
 mod rebalances;
 mod roles;
 mod round_trip;
-mod scene;
 mod waiting;
 
 use std::io::Write as _;
 use std::sync::Arc;
-use std::time::Duration;
 
 use kurier::{
     Closed, ConsumeReport, Context, Failure, Message, MessageDecoder, Received,
     SingleMessageConsumer,
 };
 use kurier_tests::books::Books;
+use kurier_tests::waits::{until, within};
 use tokio_util::sync::CancellationToken;
-
-/// Longer than any scenario takes; a hang is a failure with a name.
-const LIMIT: Duration = Duration::from_secs(180);
-
-async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(LIMIT, future).await.unwrap_or_else(|_| panic!("{what} hangs"))
-}
 
 /// Says that the scenario was not run here, and why. Past the test's own output, which is shown of
 /// failures only.
@@ -43,16 +35,6 @@ fn not_run(why: &str) {
     let thread = std::thread::current();
     let line = format!("NOT RUN here: {}: {why}\n", thread.name().unwrap_or("scenario"));
     std::io::stderr().write_all(line.as_bytes()).unwrap();
-}
-
-/// Waits until `reached` is true.
-async fn until(what: &str, mut reached: impl FnMut() -> bool) {
-    within(what, async {
-        while !reached() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await;
 }
 
 /// A single consumer that enters in the books what it is assigned, handles and commits, until the end

@@ -11,11 +11,12 @@ use kurier_tests::cluster::{NODES, TestCluster, cluster, create_topic};
 use kurier_tests::fleet::Fleet;
 use kurier_tests::proxy::{Direction, Flow, Proxy};
 use kurier_tests::senders::Sending;
+use kurier_tests::waits::LIMIT;
 use rdkafka::ClientConfig;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use tokio::task::JoinSet;
 
-use crate::{LIMIT, until, within};
+use crate::{until, within};
 
 const TOPIC: &str = "orders";
 const GROUP: &str = "workers";

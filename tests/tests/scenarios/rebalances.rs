@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use kurier::{ConsumerEvent, Context};
+use kurier::Context;
 use kurier_tests::binary::Kurier;
+use kurier_tests::churn::members_come_and_go;
 use kurier_tests::process::Signal;
 use tokio_util::sync::CancellationToken;
 
-use crate::scene::{Given, Scene, TOPIC, Watched, take};
 use crate::until;
+use kurier_tests::scene::{Given, Scene, TOPIC, Watched, take};
 
 /// Handlers are at work whenever partitions move, and only a revoke commits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -126,50 +127,6 @@ async fn a_member_that_was_away_too_long_commits_nothing_of_what_it_lost() {
     }
     assert_eq!(scene.committed().await, BTreeMap::from([(0, 100), (1, 100), (2, 100)]));
     scene.judge("300 handled and lost, 0 of them committed, all came again").await;
-}
-
-/// Members come and go `turns` times; after each a message in every partition must be handled.
-async fn members_come_and_go(group: &str, partitions: u32, turns: usize) {
-    let scene = Scene::set(group, partitions).await;
-    let numbers = || 0..i32::try_from(partitions).unwrap();
-    let steady = scene.run(scene.member("steady"), take);
-    let everything = || steady.diary.owned().is_some_and(|owned| owned.len() == numbers().len());
-    until("the first has all", everything).await;
-    let counted = |member: &Watched| {
-        let turn = |event: &ConsumerEvent| match event {
-            ConsumerEvent::Assigned { .. }
-            | ConsumerEvent::Revoked { .. }
-            | ConsumerEvent::Lost { .. } => Some(()),
-            _ => None,
-        };
-        member.diary.picked(turn).len()
-    };
-    let (mut sent, mut guests) = (0, 0);
-    while counted(&steady) < turns {
-        guests += 1;
-        let guest = scene.run(scene.member(&format!("guest-{guests}")), take);
-        let half = numbers().len() / 2;
-        until("the guest has its half", || {
-            guest.diary.owned().is_some_and(|owned| owned.len() == half)
-        })
-        .await;
-        sent += flows(&scene, numbers(), sent).await;
-        guest.stop().await;
-        until("all come back", everything).await;
-        sent += flows(&scene, numbers(), sent).await;
-    }
-    let figures = format!("{} rebalances of {partitions} partitions", counted(&steady));
-    let report = steady.stop().await;
-    assert!(report.stopped.is_empty(), "{report:?}");
-    scene.judge(&format!("{figures}, {guests} guests, {sent} rounds, none silent")).await;
-}
-
-/// One more message in each partition comes through.
-async fn flows(scene: &Scene, numbers: std::ops::Range<i32>, sent: usize) -> usize {
-    let all = (sent + 1) * numbers.len();
-    scene.fill(numbers, 1).await;
-    until("every partition flows", || scene.books.handled_by(&scene.group) == all as u64).await;
-    1
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

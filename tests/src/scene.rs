@@ -1,5 +1,10 @@
 //! What the scenarios of consumers share: a topic that is filled partition by partition, members whose
 //! handlers do what the scenario says, and a diary of what each of them told.
+#![allow(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "a scenario stops at the first surprise"
+)]
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -11,26 +16,32 @@ use kurier::{
     ConsumerConfig, ConsumerEvent, Context, Failure, Judgement, Message, MessageDecoder, Offset,
     Outcomes, PartitionId, Receipt, Received, Single, SingleMessageConsumer, TopicPartition,
 };
-use kurier_tests::audit;
-use kurier_tests::books::Books;
-use kurier_tests::cluster::{TestCluster, admin, cluster, create_topic};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::within;
+use crate::audit;
+use crate::books::Books;
+use crate::cluster::{TestCluster, admin, cluster, create_topic};
+use crate::waits::within;
 
+/// The one topic.
 pub const TOPIC: &str = "orders";
 
-/// What a handler is given, and what it answers.
+/// What a handler is given.
 pub type Given = Arc<Received<Message>>;
+/// What it answers.
 pub type Answer = Result<(), Failure>;
 
 /// One cluster, one topic, one group, and the books of the run.
+#[allow(missing_debug_implementations, reason = "clusters and librdkafka's producer have none")]
 pub struct Scene {
+    /// What it runs on.
     pub cluster: Box<dyn TestCluster>,
+    /// What was sent and handled.
     pub books: Arc<Books>,
+    /// The group that is to handle everything.
     pub group: String,
     producer: FutureProducer,
 }
@@ -50,6 +61,7 @@ impl Scene {
         Self { cluster, books, group: group.to_owned(), producer }
     }
 
+    /// The addresses of all nodes.
     pub fn bootstrap(&self) -> &str {
         self.cluster.bootstrap()
     }
@@ -205,7 +217,9 @@ fn quicken(config: &mut ConsumerConfig) {
 }
 
 /// A member at work, and its diary. Dropped, its handlers are dropped with it, and it leaves the group.
+#[derive(Debug)]
 pub struct Watched {
+    /// What it has told.
     pub diary: Arc<Diary>,
     stop: CancellationToken,
     run: JoinHandle<Result<ConsumeReport, ConsumeError>>,
