@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use kurier::{Admin, NodeId};
 
-use super::{PATIENCE, TestCluster, ask_until_right, leader};
+use super::{PATIENCE, TestCluster, ask_until_right};
 
 /// Something that one node at a time does for the others or for clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,20 +20,27 @@ pub enum Role {
 }
 
 impl Role {
-    /// Who has it now. `None`: no node of this kind of cluster ever has it.
+    /// Who has it; waits while nobody has it just now. `None`: no node of this kind of cluster ever has.
     ///
     /// # Errors
-    /// When the cluster does not say, or nobody has it just now.
+    /// What the cluster says instead after [`PATIENCE`].
     pub async fn holder(&self, cluster: &dyn TestCluster) -> anyhow::Result<Option<NodeId>> {
+        let bootstrap = cluster.bootstrap();
         match self {
-            Self::Leader(topic, partition) => leader(cluster, topic, *partition).await.map(Some),
+            Self::Leader(topic, partition) => {
+                let ask = async |admin: &Admin| {
+                    let described = admin.describe_topic(topic).await?;
+                    described.partitions[*partition].leader.context("it has no leader")
+                };
+                ask_until_right(bootstrap, ask).await.map(Some)
+            }
             Self::Controller => cluster.controller().await,
             Self::Coordinator(group) => {
                 let ask = async |admin: &Admin| {
                     let described = admin.describe_group(group).await?;
                     Ok(described.coordinator.context("the group has no coordinator")?.id)
                 };
-                ask_until_right(cluster.bootstrap(), ask).await.map(Some)
+                ask_until_right(bootstrap, ask).await.map(Some)
             }
         }
     }
