@@ -1,6 +1,7 @@
 //! What a producer tells besides deliveries.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -42,8 +43,15 @@ pub(super) struct Listener<E>(Option<Arc<Tell<E>>>);
 type Tell<E> = dyn Fn(&E) + Send + Sync;
 
 impl<E> Listener<E> {
+    /// One whose panics are logged: the thread that calls it must outlive it.
     pub(super) fn new(listener: impl Fn(&E) + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(listener)))
+        Self(Some(Arc::new(move |event: &E| {
+            if catch_unwind(AssertUnwindSafe(|| listener(event))).is_err() {
+                tracing::error!(
+                    "a function that is told of the producer's events or deliveries panicked"
+                );
+            }
+        })))
     }
 
     /// The function.

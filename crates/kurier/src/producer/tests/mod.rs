@@ -176,6 +176,22 @@ async fn a_close_without_a_cluster_ends_and_names_what_is_unsent() {
     assert!(matches!(events[..], [ProducerEvent::WaitingForCluster { .. }]), "{events:?}");
 }
 
+/// Whoever is told of deliveries may be wrong; each has its outcome all the same.
+#[tokio::test]
+async fn a_listener_that_panics_leaves_no_delivery_hanging() {
+    let cluster = mock();
+    let producer = MessageProducer::builder(cluster.bootstrap_servers())
+        .on_delivery(|report| panic!("told of {report:?}"))
+        .build()
+        .await
+        .unwrap();
+    for name in ["the first", "the second"] {
+        let delivery = producer.send(TOPIC, &message(name)).await.unwrap();
+        assert!(within(name, delivery).await.is_ok());
+    }
+    assert!(producer.close(Duration::from_secs(5)).await.unsent.is_empty());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dropped_producer_settles_every_delivery() {
     let producer = MessageProducer::builder("127.0.0.1:1").build().await.unwrap();
