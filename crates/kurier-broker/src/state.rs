@@ -67,6 +67,9 @@ pub struct State {
     pub topics: BTreeMap<String, Topic>,
     /// When the clock lets time pass next.
     pub wakes: Option<Instant>,
+    /// When a replica may have been behind for too long: not later than the earliest of the partitions'
+    /// deadlines, which are too many to be asked for each after every request.
+    laggards_due: Option<Instant>,
     groups: GroupCoordinator,
     parked: HashMap<Ticket, oneshot::Sender<GroupResponse>>,
     next_ticket: u64,
@@ -84,6 +87,7 @@ impl State {
             nodes: (1..).map(NodeId).zip(ports.into_iter().map(node)).collect(),
             topics: BTreeMap::new(),
             wakes: None,
+            laggards_due: None,
             groups: GroupCoordinator::new(GroupSettings::default()),
             parked: HashMap::new(),
             next_ticket: 0,
@@ -272,7 +276,11 @@ impl State {
         let index = usize::try_from(index).map_err(|_| MoveError::UnknownPartition)?;
         let partitions = self.topics.get_mut(topic).map(|topic| &mut topic.partitions);
         let partition = partitions.and_then(|all| all.get_mut(index));
-        partition.ok_or(MoveError::UnknownPartition)?.move_leader(now, node)
+        let partition = partition.ok_or(MoveError::UnknownPartition)?;
+        partition.move_leader(now, node)?;
+        let deadline = partition.next_deadline();
+        self.laggard_due(deadline);
+        Ok(())
     }
 
     /// The replicas on a node stop following, or follow again.
@@ -315,17 +323,28 @@ impl State {
 
     /// Lets time pass.
     pub fn tick(&mut self, now: Instant) {
-        self.each_partition(|partition| {
-            partition.tick(now);
-        });
+        if self.laggards_due.is_some_and(|due| due <= now) {
+            self.each_partition(|partition| {
+                partition.tick(now);
+            });
+        }
         let effects = self.groups.tick(now);
         self.reply(effects);
     }
 
     /// When [`tick`](Self::tick) has something to do next.
     pub fn next_deadline(&self) -> Option<Instant> {
+        self.laggards_due.into_iter().chain(self.groups.next_deadline()).min()
+    }
+
+    /// A partition was changed, and this is its deadline now.
+    pub fn laggard_due(&mut self, deadline: Option<Instant>) {
+        self.laggards_due = self.laggards_due.into_iter().chain(deadline).min();
+    }
+
+    fn partitions_due(&self) -> Option<Instant> {
         let partitions = self.topics.values().flat_map(|topic| &topic.partitions);
-        partitions.filter_map(Partition::next_deadline).chain(self.groups.next_deadline()).min()
+        partitions.filter_map(Partition::next_deadline).min()
     }
 
     fn check_partitions(&self, found: usize, more: usize) -> Result<(), TopicError> {
@@ -368,6 +387,7 @@ impl State {
         for topic in self.topics.values_mut() {
             topic.partitions.iter_mut().for_each(&mut each);
         }
+        self.laggards_due = self.partitions_due();
     }
 
     fn coordinators(&self) -> Vec<(String, Option<NodeId>)> {
@@ -410,3 +430,7 @@ fn partition<'a>(
 ) -> Option<&'a Partition> {
     topics.get(topic)?.partitions.get(usize::try_from(index).ok()?)
 }
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;

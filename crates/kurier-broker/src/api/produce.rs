@@ -141,9 +141,10 @@ fn append(
     let partition = state.led_by(call.node, topic, index, -1)?;
     let records = records.unwrap_or_default();
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    partition
-        .append(Instant::now(), since_1970, acks, records)
-        .map_err(|error| Failed { error: kind(&error), message: Some(text(error.to_string())) })
+    let appended = partition.append(Instant::now(), since_1970, acks, records);
+    let deadline = partition.next_deadline();
+    state.laggard_due(deadline);
+    appended.map_err(|error| Failed { error: kind(&error), message: Some(text(error.to_string())) })
 }
 
 /// Waits until every write is on all in-sync replicas, has failed, or the producer's time is over.

@@ -12,7 +12,7 @@ mod partition;
 mod producers;
 mod replica;
 #[cfg(test)]
-mod testing;
+pub mod testing;
 
 pub use batch::BatchError;
 pub use log::Stamp;
