@@ -125,10 +125,10 @@ async fn requests_sent_at_once_are_answered_in_order() {
     .await;
 }
 
-/// Every request that is spoken, with bytes changed at random: answered or closed, never the end of
-/// the process or of another connection.
+/// Bodies of noise for every request that is spoken: answered or closed, never the end of the process or
+/// of another connection. (Valid requests with damage are the affair of `fuzz/`, without sockets.)
 #[tokio::test]
-async fn thousands_of_mutations_of_valid_requests_hurt_nobody() {
+async fn thousands_of_requests_of_noise_hurt_nobody() {
     on_a_cluster(|address| {
         let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
         let mut random = move || {

@@ -9,6 +9,8 @@ mod cluster;
 pub mod control;
 mod core;
 mod faults;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod group;
 mod net;
 mod settings;

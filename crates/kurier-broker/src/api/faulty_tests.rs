@@ -1,62 +1,13 @@
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::Instant;
 
 use kafka_protocol::messages::*;
 
 use super::*;
-use crate::core::Core;
+use crate::api::testing::{cluster, request};
 use crate::faults::{BY_TOPIC, Fault, FaultAction, FaultError, Faults};
-use crate::settings::TopicSettings;
-use crate::state::{ClusterSettings, State};
-use crate::storage::NodeId;
-use crate::wire::examples::{examples, frame};
-use crate::wire::frame::{Incoming, parse, read_response};
-
-fn cluster() -> Call {
-    let mut state = State::new(ClusterSettings::default(), [9092]);
-    for topic in ["name", "other"] {
-        let made = state.create_topic(Instant::now(), topic, 1, 1, TopicSettings::default());
-        made.expect("a topic");
-    }
-    let host = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    Call { core: Arc::new(Core::new(state)), node: NodeId(1), host, peer: host }
-}
-
-fn request(key: i16, version: i16, body: &[u8]) -> Request {
-    match parse(&frame(key, version, body)) {
-        Ok(Incoming::Kafka(request)) => request,
-        other => panic!("{other:?}"),
-    }
-}
-
-/// A response as text, decoded as what its request's API and version say that it is.
-fn shown(key: ApiKey, version: i16, frame: Bytes) -> String {
-    macro_rules! shown {
-        ($($api:ident $response:ident,)*) => {
-            match key {
-                $(ApiKey::$api => {
-                    format!("{:?}", read_response::<$response>(frame, version).expect("decodes"))
-                })*
-                other => panic!("{other:?} is not spoken"),
-            }
-        };
-    }
-    shown! {
-        Produce ProduceResponse, Fetch FetchResponse, ListOffsets ListOffsetsResponse,
-        Metadata MetadataResponse, OffsetCommit OffsetCommitResponse,
-        OffsetFetch OffsetFetchResponse, FindCoordinator FindCoordinatorResponse,
-        JoinGroup JoinGroupResponse, Heartbeat HeartbeatResponse, LeaveGroup LeaveGroupResponse,
-        SyncGroup SyncGroupResponse, DescribeGroups DescribeGroupsResponse,
-        ListGroups ListGroupsResponse, ApiVersions ApiVersionsResponse,
-        CreateTopics CreateTopicsResponse, DeleteTopics DeleteTopicsResponse,
-        DeleteRecords DeleteRecordsResponse, InitProducerId InitProducerIdResponse,
-        OffsetForLeaderEpoch OffsetForLeaderEpochResponse,
-        DescribeConfigs DescribeConfigsResponse, CreatePartitions CreatePartitionsResponse,
-        DeleteGroups DeleteGroupsResponse, OffsetDelete OffsetDeleteResponse,
-        DescribeCluster DescribeClusterResponse,
-    }
-}
+use crate::wire::answers::answer_in;
+use crate::wire::examples::examples;
+use crate::wire::frame::read_response;
 
 #[tokio::test]
 async fn every_api_in_every_version_has_a_place_for_an_error() {
@@ -69,7 +20,7 @@ async fn every_api_in_every_version_has_a_place_for_an_error() {
         let fault = faults.add(Fault::on(api).times(1), error).expect("spoken");
         let answer = answer(&call, request).await.expect("answered").expect("with something");
         assert_eq!(fault.fired(), 1, "{api:?} {version}");
-        let shown = shown(api, version, answer);
+        let shown = format!("{:?}", answer_in(api, version, answer).expect("decodes"));
         assert!(shown.contains("error_code: 56"), "{api:?} {version}: {shown}");
     }
 }

@@ -12,6 +12,8 @@ mod metadata;
 mod offsets;
 mod produce;
 mod producers;
+#[cfg(test)]
+mod testing;
 mod topics;
 
 use std::net::IpAddr;
@@ -78,7 +80,7 @@ async fn handled(call: &Call, request: Request) -> Result<Option<Bytes>, Refused
             Err(error) => return Err(Refused::Unanswerable(error)),
         },
         ApiKey::Fetch => encode(&request, &fetch::fetch(call, &decode(&request)?).await)?,
-        ApiKey::ListOffsets => encode(&request, &offsets::list(call, &decode(&request)?))?,
+        ApiKey::ListOffsets => encode(&request, &offsets::list(call, &decode(&request)?, version))?,
         ApiKey::OffsetForLeaderEpoch => {
             encode(&request, &offsets::for_epoch(call, &decode(&request)?))?
         }

@@ -26,12 +26,14 @@ const EARLIEST: i64 = -2;
 const MAX_TIMESTAMP: i64 = -3;
 
 /// The offsets at points in time, the first, the last.
-pub fn list(call: &Call, request: &ListOffsetsRequest) -> ListOffsetsResponse {
+pub fn list(call: &Call, request: &ListOffsetsRequest, version: i16) -> ListOffsetsResponse {
     let mut state = call.core.lock();
     listed(request, |topic, wanted| {
         let led =
             state.led_by(call.node, topic, wanted.partition_index, wanted.current_leader_epoch);
-        led.and_then(|partition| offset(partition, wanted))
+        let stamp = led.and_then(|partition| offset(partition, wanted))?;
+        // Before version 4 there is no room for an epoch, and the codec refuses one.
+        Ok(Stamp { epoch: if version < 4 { -1 } else { stamp.epoch }, ..stamp })
     })
 }
 
@@ -158,3 +160,7 @@ fn deleted(
     });
     DeleteRecordsResponse::default().with_topics(topics.collect())
 }
+
+#[cfg(test)]
+#[path = "offsets_tests.rs"]
+mod tests;

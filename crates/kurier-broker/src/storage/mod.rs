@@ -11,7 +11,7 @@ mod log;
 mod partition;
 mod producers;
 mod replica;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 pub mod testing;
 
 pub use batch::BatchError;

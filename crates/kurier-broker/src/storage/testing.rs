@@ -1,4 +1,4 @@
-//! Batches for the tests of this module.
+//! Batches as clients make them, for tests and fuzzing.
 
 use bytes::Bytes;
 

@@ -5,6 +5,12 @@ use kafka_protocol::messages::*;
 use kafka_protocol::protocol::{Encodable, StrBytes};
 
 use super::versions;
+use crate::storage::testing::BatchSpec;
+
+/// The record batches in them: one without a producer's id, and one with.
+pub fn batches() -> [Bytes; 2] {
+    [BatchSpec::of(2).build(), BatchSpec::of(2).at(1_000).sequenced(7, 0, 0).build()]
+}
 
 /// A filled-in request of every API in every version: API, version, body.
 pub fn examples() -> Vec<(i16, i16, Bytes)> {
@@ -25,11 +31,12 @@ pub fn examples() -> Vec<(i16, i16, Bytes)> {
     let group = || GroupId(text());
     add(ApiKey::Produce, &|v| {
         use produce_request::*;
-        let partition =
-            PartitionProduceData::default().with_records(Some(Bytes::from_static(b"abc")));
+        let partitions = (0..).zip(batches()).map(|(index, batch)| {
+            PartitionProduceData::default().with_index(index).with_records(Some(batch))
+        });
         let data = TopicProduceData::default()
             .with_name(topic())
-            .with_partition_data(vec![partition.clone(), partition]);
+            .with_partition_data(partitions.collect());
         put(&ProduceRequest::default().with_acks(1).with_topic_data(vec![data]), v)
     });
     add(ApiKey::Fetch, &|v| {

@@ -161,9 +161,10 @@ pub fn read_response<R: Decodable + HeaderVersion>(
     if length as usize != frame.len() {
         return Err(format!("{length} bytes are said, {} are there", frame.len()));
     }
-    ResponseHeader::decode(&mut frame, R::header_version(version))
+    let response = ResponseHeader::decode(&mut frame, R::header_version(version))
         .and_then(|_| R::decode(&mut frame, version))
-        .map_err(|error| error.to_string())
+        .map_err(|error| error.to_string())?;
+    if frame.is_empty() { Ok(response) } else { Err(format!("{} bytes are left", frame.len())) }
 }
 
 /// The codec refused one of our responses.

@@ -1,8 +1,6 @@
 //! The guard proves itself: of any valid encoding it must consume exactly all bytes.
 
 use kafka_protocol::messages::*;
-use kafka_protocol::protocol::Decodable;
-use proptest::prelude::*;
 
 use super::*;
 use crate::wire::examples::{examples, frame};
@@ -53,43 +51,4 @@ fn unknown_apis_and_versions_are_refused_except_the_question_for_them() {
     ));
     assert!(parse(&frame(ApiKey::Produce as i16, 12, b"")).is_err());
     assert!(parse(&frame(ApiKey::EndTxn as i16, 0, b"")).is_err());
-}
-
-/// Decodes what the guard let through, as a node would.
-fn decode(request: &Request) -> bool {
-    let mut body = request.body.clone();
-    macro_rules! decoded {
-        ($($key:ident => $kind:ty,)*) => {
-            match request.key {
-                $(ApiKey::$key => <$kind>::decode(&mut body, request.version).is_ok(),)*
-                _ => false,
-            }
-        };
-    }
-    decoded! {
-        Produce => ProduceRequest, Fetch => FetchRequest, Metadata => MetadataRequest,
-        JoinGroup => JoinGroupRequest, OffsetCommit => OffsetCommitRequest,
-        CreateTopics => CreateTopicsRequest, OffsetFetch => OffsetFetchRequest,
-        SyncGroup => SyncGroupRequest, DescribeConfigs => DescribeConfigsRequest,
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
-    #[test]
-    fn mutations_of_valid_requests_never_abort(
-        which in any::<prop::sample::Index>(),
-        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
-    ) {
-        let examples = examples();
-        let (key, version, body) = which.get(&examples);
-        let mut bytes = frame(*key, *version, body).to_vec();
-        for (at, value) in &edits {
-            let at = at.index(bytes.len());
-            bytes[at] = *value;
-        }
-        if let Ok(Incoming::Kafka(request)) = parse(&bytes.into()) {
-            decode(&request);
-        }
-    }
 }

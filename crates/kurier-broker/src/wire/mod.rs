@@ -3,7 +3,9 @@
 //! Pure. The codec crate trusts the counts it reads and allocates for them before it reads on, so a
 //! body goes through [`guard`] first, which walks it along [`schema`].
 
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod answers;
+#[cfg(any(test, feature = "fuzzing"))]
 pub mod examples;
 pub mod frame;
 pub mod guard;
