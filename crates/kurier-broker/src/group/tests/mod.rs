@@ -2,8 +2,8 @@
 
 mod bounds;
 mod joins;
+mod model;
 mod offsets;
-mod random;
 mod statics;
 mod syncs;
 mod views;

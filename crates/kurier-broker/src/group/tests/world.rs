@@ -43,6 +43,8 @@ pub(super) struct World {
     /// Requests without a reply, with their version.
     pub(super) open: HashMap<Ticket, i16>,
     pub(super) replies: BTreeMap<Ticket, GroupResponse>,
+    /// When each of them came.
+    pub(super) answered_at: HashMap<Ticket, Instant>,
 }
 
 impl World {
@@ -61,6 +63,7 @@ impl World {
             next_ticket: 0,
             open: HashMap::new(),
             replies: BTreeMap::new(),
+            answered_at: HashMap::new(),
         }
     }
 
@@ -90,6 +93,7 @@ impl World {
             let version = self.open.remove(&ticket).expect("each ticket is answered once");
             encode(&response, version);
             self.replies.insert(ticket, response);
+            self.answered_at.insert(ticket, self.now);
         }
     }
 
