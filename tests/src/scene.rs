@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::audit;
 use crate::books::Books;
-use crate::cluster::{TestCluster, admin, cluster, create_topic};
+use crate::cluster::{TestCluster, admin, cluster, create_topic, leader};
 use crate::waits::within;
 
 /// The one topic.
@@ -52,12 +52,8 @@ impl Scene {
     pub async fn set(group: &str, partitions: u32) -> Self {
         let cluster = cluster().await.unwrap();
         create_topic(&*cluster, TOPIC, partitions).await.unwrap();
-        let producer = ClientConfig::new()
-            .set("bootstrap.servers", cluster.bootstrap())
-            .set("enable.idempotence", "true")
-            .create()
-            .unwrap();
         let books = Arc::new(Books::new(&[group]));
+        let producer = producer(cluster.bootstrap());
         Self { cluster, books, group: group.to_owned(), producer }
     }
 
@@ -68,6 +64,15 @@ impl Scene {
 
     /// `each` more messages in each of these partitions.
     pub async fn fill(&self, partitions: impl IntoIterator<Item = i32>, each: usize) {
+        self.fill_by(&self.producer, partitions, each).await;
+    }
+
+    async fn fill_by(
+        &self,
+        producer: &FutureProducer,
+        partitions: impl IntoIterator<Item = i32>,
+        each: usize,
+    ) {
         let mut sent = Vec::new();
         for partition in partitions {
             let key = Bytes::from(format!("partition {partition}"));
@@ -76,7 +81,7 @@ impl Scene {
                 let json = message.to_json().unwrap();
                 self.books.accepted(message.id(), &key);
                 let record = FutureRecord::to(TOPIC).partition(partition).key(&key[..]);
-                let delivery = self.producer.send_result(record.payload(&json));
+                let delivery = producer.send_result(record.payload(&json));
                 sent.push((message.id(), delivery.map_err(|(error, _)| error).unwrap()));
             }
         }
@@ -91,6 +96,33 @@ impl Scene {
             };
             self.books.settled(id, &Ok(receipt));
         }
+    }
+
+    /// `each` messages in a partition that was just added, as soon as one node leads it.
+    pub async fn fill_when_known(&self, partition: i32, each: usize) {
+        let led = async {
+            let index = usize::try_from(partition).unwrap();
+            while leader(&*self.cluster, TOPIC, index).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        within("a leader", led).await;
+        // A new client: the one that is there already does not know of the partition.
+        self.fill_by(&producer(self.bootstrap()), [partition], each).await;
+    }
+
+    /// Deletes the topic, and creates one of the same name.
+    pub async fn make_topic_anew(&self, partitions: u32) {
+        let admin = admin(self.bootstrap()).unwrap();
+        within("deleting", admin.delete_topic(TOPIC)).await.unwrap();
+        admin.close().await;
+        let made = async {
+            // A name is free again only when every replica is deleted.
+            while create_topic(&*self.cluster, TOPIC, partitions).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        within("the new topic", made).await;
     }
 
     /// One record whose value is this text, whatever it is. The books know nothing of it.
@@ -201,6 +233,14 @@ impl Scene {
         assert_eq!(verdict.lost(), held_up, "{verdict:?}");
         verdict
     }
+}
+
+fn producer(bootstrap: &str) -> FutureProducer {
+    ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("enable.idempotence", "true")
+        .create()
+        .unwrap()
 }
 
 fn past_the_beginning(offsets: &BTreeMap<TopicPartition, Offset>) -> BTreeMap<i32, i64> {

@@ -39,7 +39,8 @@ pub async fn leader(
     let admin = admin(cluster.bootstrap())?;
     let described = admin.describe_topic(topic).await;
     admin.close().await;
-    described?.partitions[partition].leader.context("the partition has no leader")
+    let leader = described?.partitions.get(partition).and_then(|partition| partition.leader);
+    leader.context("the partition has no leader")
 }
 
 /// Gives a topic more partitions: `partitions` in all.

@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 #![allow(clippy::print_stderr, reason = "the figures of a run are for the person who runs it")]
 
+mod bounds;
 mod commits;
 mod corrupt;
 mod failures;
 mod group;
+mod growth;
 mod health;
 mod late;
 mod leader;

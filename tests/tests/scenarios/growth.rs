@@ -1,0 +1,156 @@
+//! The topic changes under its readers: it gets partitions, and loses what the group's position names.
+
+use std::collections::BTreeMap;
+
+use kurier::{Context, Ended, StartFrom};
+use kurier_tests::binary::Kurier;
+use kurier_tests::cluster::add_partitions;
+use kurier_tests::scene::{Given, Scene, TOPIC, take};
+use kurier_tests::waits::{until, within};
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use tokio_util::sync::CancellationToken;
+
+fn position(offset: i64) -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(TOPIC, 0, Offset::Offset(offset)).unwrap();
+    list
+}
+
+/// Commits a position of partition 0 for a group without members, as Kafka's own tool resets it.
+async fn commit(scene: &Scene, offset: i64) {
+    let client: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", scene.bootstrap())
+        .set("group.id", &scene.group)
+        .create()
+        .unwrap();
+    let commit = move || client.commit(&position(offset), CommitMode::Sync);
+    within("a commit", tokio::task::spawn_blocking(commit)).await.unwrap().unwrap();
+}
+
+/// Deletes the records of partition 0 below `offset`, as retention does.
+async fn delete_below(scene: &Scene, offset: i64) {
+    let client: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", scene.bootstrap()).create().unwrap();
+    let deleted = client.delete_records(&position(offset), &AdminOptions::new());
+    let deleted = within("deleting", deleted).await.unwrap();
+    deleted.elements()[0].error().unwrap();
+}
+
+/// A `kurier consume` to the end: the offsets it printed, and what it said.
+async fn consumed(scene: &Scene) -> (Vec<i64>, String) {
+    let args = ["consume", "single", TOPIC, "--group", &scene.group, "--exit-at-end"];
+    let run = Kurier::start(scene.bootstrap(), &args).unwrap();
+    let ended = within("consuming", run.wait()).await.unwrap();
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.talk);
+    for line in &ended.lines {
+        scene.books.handled(&scene.group, line["message"]["id"].as_str().unwrap().parse().unwrap());
+    }
+    let offsets = ended.lines.iter().map(|line| line["offset"].as_i64().unwrap());
+    (offsets.collect(), ended.talk)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_message_of_an_added_partition_is_handled_wherever_the_group_began() {
+    let scene = Scene::set("added", 1).await;
+    scene.fill([0], 5).await;
+    let earliest = scene.run(scene.member("1"), take);
+    let builder = scene.member("1").group("added-latest").from(StartFrom::Latest);
+    let latest = scene.run(builder, take);
+    let began = || earliest.diary.owned().is_some() && latest.diary.owned().is_some();
+    until("both begin", || began() && earliest.diary.handled(0).len() == 5).await;
+
+    add_partitions(&*scene.cluster, TOPIC, 2).await.unwrap();
+    scene.fill_when_known(1, 3).await;
+    let knew = [&earliest, &latest].map(|member| member.diary.owned().unwrap().contains(&1));
+    until("they see it", || {
+        [&earliest, &latest].iter().all(|member| member.diary.handled(1).len() == 3)
+    })
+    .await;
+    for member in [&earliest, &latest] {
+        assert_eq!(member.diary.handled(1), [0, 1, 2]);
+    }
+    assert_eq!(latest.diary.handled(0), [0; 0], "what was there before is passed over");
+    earliest.stop().await;
+    latest.stop().await;
+    scene.judge(&format!("written before the members knew: {knew:?} knew")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_whose_position_was_deleted_goes_on_at_the_oldest_record_and_says_so() {
+    let scene = Scene::set("below-the-log", 1).await;
+    scene.fill([0], 60).await;
+    commit(&scene, 10).await;
+    delete_below(&scene, 50).await;
+    let (offsets, talk) = consumed(&scene).await;
+    assert_eq!(offsets, (50..60).collect::<Vec<_>>(), "{talk}");
+    assert_eq!(scene.committed().await, BTreeMap::from([(0, 60)]));
+    assert!(talk.contains("at offset 10"), "it names the position that is gone: {talk}");
+    eprintln!("{:?}, below-the-log: committed 10, log 50..60, read 10", scene.cluster.kind());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_whose_position_lies_beyond_the_log_reads_all_of_it_again_and_says_so() {
+    let scene = Scene::set("beyond-the-log", 1).await;
+    scene.fill([0], 60).await;
+    commit(&scene, 500).await;
+    let (offsets, talk) = consumed(&scene).await;
+    assert_eq!(offsets, (0..60).collect::<Vec<_>>(), "{talk}");
+    assert_eq!(scene.committed().await, BTreeMap::from([(0, 60)]));
+    assert!(talk.contains("at offset 500"), "it names the position that is not there: {talk}");
+    scene.judge("committed 500, log 0..60, read 60").await;
+}
+
+/// Retention overtakes a reader that is at work: it misses what is gone, and nothing else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_deleted_before_a_slow_reader_came_to_them_are_all_that_it_misses() {
+    let scene = Scene::set("overtaken", 1).await;
+    // Batches of a hundred, of which one is fetched at a time.
+    for _ in 0..20 {
+        scene.fill([0], 100).await;
+    }
+    let may = CancellationToken::new();
+    let gate = may.clone();
+    let builder = scene.member("1").property("queued.min.messages", "1");
+    let mut builder = builder.property("max.partition.fetch.bytes", "1000").exit_at_end(true);
+    builder.config_mut().lane_messages_max = 1;
+    let member = scene.run(builder, move |_: Given, _: Context| {
+        let gate = gate.clone();
+        async move {
+            gate.cancelled().await;
+            Ok(())
+        }
+    });
+    until("the first is begun", || !member.diary.begun(0).is_empty()).await;
+    delete_below(&scene, 1_500).await;
+    may.cancel();
+    let diary = member.diary.clone();
+    assert_eq!(member.end().await.ended, Ended::AtEnd);
+    let handled = diary.handled(0);
+    let jump = handled.windows(2).position(|pair| pair[0] + 1 < pair[1]).unwrap();
+    let read_ahead = i64::try_from(jump).unwrap();
+    assert_eq!(handled[..=jump], (0..=read_ahead).collect::<Vec<_>>());
+    assert_eq!(handled[jump + 1..], (1_500..2_000).collect::<Vec<_>>());
+    assert_eq!(scene.committed().await, BTreeMap::from([(0, 2_000)]));
+    let kind = scene.cluster.kind();
+    eprintln!("{kind:?}, overtaken: 0..={read_ahead}, then 1500..2000 of 2000; 1500 deleted");
+}
+
+/// The topic is deleted and made anew under a reader: its offsets begin at 0 again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_that_is_made_anew_is_read_from_its_beginning() {
+    let scene = Scene::set("made-anew", 1).await;
+    scene.fill([0], 50).await;
+    let member = scene.run(scene.member("1"), take);
+    scene.until_committed(&BTreeMap::from([(0, 50)])).await;
+    scene.make_topic_anew(1).await;
+    scene.fill_when_known(0, 20).await;
+    until("the new ones come", || member.diary.handled(0).len() == 70).await;
+    let handled = member.diary.handled(0);
+    assert_eq!(handled[50..], (0..20).collect::<Vec<_>>());
+    member.stop().await;
+    assert_eq!(scene.committed().await, BTreeMap::from([(0, 20)]));
+    eprintln!("{:?}, made-anew: 50, then 20 from offset 0", scene.cluster.kind());
+}
