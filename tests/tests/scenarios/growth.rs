@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use kurier::{Context, Ended, StartFrom};
 use kurier_tests::binary::Kurier;
 use kurier_tests::cluster::add_partitions;
+use kurier_tests::follow::Follower;
 use kurier_tests::scene::{Given, Scene, TOPIC, take};
 use kurier_tests::waits::{until, within};
 use rdkafka::admin::{AdminClient, AdminOptions};
@@ -42,12 +43,11 @@ async fn delete_below(scene: &Scene, offset: i64) {
 /// A `kurier consume` to the end: the offsets it printed, and what it said.
 async fn consumed(scene: &Scene) -> (Vec<i64>, String) {
     let args = ["consume", "single", TOPIC, "--group", &scene.group, "--exit-at-end"];
+    let follower = Follower::new(&scene.books, &scene.group, "1");
     let run = Kurier::start(scene.bootstrap(), &args).unwrap();
     let ended = within("consuming", run.wait()).await.unwrap();
     assert_eq!(ended.status.code(), Some(0), "{}", ended.talk);
-    for line in &ended.lines {
-        scene.books.handled(&scene.group, line["message"]["id"].as_str().unwrap().parse().unwrap());
-    }
+    follower.end(&ended.lines).unwrap();
     let offsets = ended.lines.iter().map(|line| line["offset"].as_i64().unwrap());
     (offsets.collect(), ended.talk)
 }

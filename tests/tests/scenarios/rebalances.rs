@@ -6,6 +6,7 @@ use std::time::Duration;
 use kurier::Context;
 use kurier_tests::binary::Kurier;
 use kurier_tests::churn::members_come_and_go;
+use kurier_tests::follow::Follower;
 use kurier_tests::process::Signal;
 use tokio_util::sync::CancellationToken;
 
@@ -89,6 +90,7 @@ async fn a_member_that_was_away_too_long_commits_nothing_of_what_it_lost() {
     {
         args.extend(["-X", set]);
     }
+    let follower = Follower::new(&scene.books, &scene.group, "frozen");
     let mut frozen = Kurier::start(scene.bootstrap(), &args).unwrap();
     frozen.wait_for_lines(300).await.unwrap();
     assert_eq!(scene.committed().await, BTreeMap::new(), "it is not time yet");
@@ -122,9 +124,7 @@ async fn a_member_that_was_away_too_long_commits_nothing_of_what_it_lost() {
     let ended = frozen.stop().await.unwrap();
     // It says what it had handled and could not commit: that was delivered again.
     assert_eq!(ended.status.code(), Some(4), "{}", ended.talk);
-    for line in &ended.lines {
-        scene.books.handled(&scene.group, line["message"]["id"].as_str().unwrap().parse().unwrap());
-    }
+    follower.end(&ended.lines).unwrap();
     assert_eq!(scene.committed().await, BTreeMap::from([(0, 100), (1, 100), (2, 100)]));
     scene.judge("300 handled and lost, 0 of them committed, all came again").await;
 }
