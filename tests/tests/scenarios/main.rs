@@ -28,7 +28,7 @@ use kurier::{
     SingleMessageConsumer,
 };
 use kurier_tests::books::Books;
-use kurier_tests::waits::{LIMIT, until, within};
+use kurier_tests::waits::{until, within};
 use tokio_util::sync::CancellationToken;
 
 /// Says that the scenario was not run here, and why. Past the test's own output, which is shown of
