@@ -16,6 +16,7 @@ mod matrix;
 mod network;
 mod poison;
 mod rebalances;
+mod refused;
 mod roles;
 mod round_trip;
 mod waiting;

@@ -66,7 +66,9 @@ use crate::{Content, Message, ProducerConfig, sys};
 /// - A [`Delivery`] resolves once, with what came of the last attempt. If an earlier attempt may have
 ///   been written, a failure says so.
 /// - When a broker refuses one record of a batch ([KIP-467]), only its delivery fails. The others of
-///   its batch and what was sent after them are sent again in their order.
+///   its batch and what was sent after them are sent again in their order. But Kafka takes any sequence
+///   number from a producer that a partition has not seen yet: what is in flight behind the very first
+///   batch of a client is written before the others of that batch are sent again.
 /// - When a topic that was there vanishes, messages for it wait until it is back, for
 ///   `topic.metadata.propagation.max.ms` (30 s) in the new client; then they fail.
 /// - A delivery deadline counts from the last attempt.

@@ -104,7 +104,7 @@ async fn a_full_memory_lets_in_first_come_first_served_and_try_send_does_not_wai
     let cluster = mock();
     let producer = MessageProducer::builder(cluster.bootstrap_servers())
         .memory_messages(2)
-        .linger(Duration::from_millis(300))
+        .linger(Duration::from_secs(1))
         .build()
         .await
         .unwrap();

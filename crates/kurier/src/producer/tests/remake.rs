@@ -418,3 +418,39 @@ async fn a_topic_that_denies_its_messages_does_not_hold_up_the_others() {
     within("the other topic", delivery).await.unwrap();
     assert_eq!(events.count(remaking), 1);
 }
+
+/// Bytes of this process in memory.
+fn resident() -> usize {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+}
+
+/// 16 MiB are in the producer all the time, in messages of 1 kB, and go from client to client. Nothing
+/// answers, so that all of it is held each time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn memory_does_not_grow_with_the_number_of_clients() {
+    const ROOM: usize = 16 << 20;
+    let events = Events::default();
+    let producer = MessageProducer::builder("127.0.0.1:1")
+        .memory_bytes(ROOM)
+        .message_bytes_max(10_000)
+        .on_event(events.listener())
+        .build()
+        .await
+        .unwrap();
+    let large = message(&"x".repeat(1_000)).with_key("key");
+    let mut deliveries = vec![producer.send(TOPIC, &large).await.unwrap()];
+    while let Ok(delivery) = producer.try_send(TOPIC, &large) {
+        deliveries.push(delivery);
+    }
+    assert!(ROOM / 2_000 < deliveries.len(), "{}", deliveries.len());
+    let mut sizes = Vec::new();
+    for time in 1..=7 {
+        break_client(&producer);
+        events.wait(time, remade).await;
+        assert!(matches!(producer.try_send(TOPIC, &large), Err(SendError::Full)));
+        sizes.push(resident() >> 20);
+    }
+    assert!(sizes[6] < sizes[1] + 40, "MiB: {sizes:?}");
+    assert_eq!(producer.close(Duration::ZERO).await.unsent.len(), deliveries.len());
+}
