@@ -108,6 +108,18 @@ impl Kurier {
         Ok(())
     }
 
+    /// How much memory it holds: what the system calls its resident set.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn resident_bytes(&self) -> anyhow::Result<usize> {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(&path).context(path)?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix("kB")).context("no VmRSS")?;
+        Ok(kib.trim().parse::<usize>()? * 1024)
+    }
+
     /// That it has not ended.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use kurier::NodeId;
-use kurier_broker::EmbeddedCluster;
+use kurier_broker::{EmbeddedCluster, Faults};
 
 use super::{Asked, Done, Kind, TestCluster};
 use crate::proxy::Route;
@@ -74,5 +74,9 @@ impl TestCluster for Embedded {
 
     fn routes(&self) -> Vec<Route> {
         Vec::new()
+    }
+
+    fn faults(&self) -> Option<Faults> {
+        Some(self.cluster.faults())
     }
 }

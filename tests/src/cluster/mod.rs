@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use kurier::{Admin, ClientConfig, NodeId};
+use kurier_broker::Faults;
 
 use crate::proxy::Route;
 
@@ -56,6 +57,10 @@ pub trait TestCluster: Send + Sync {
     /// What a [`Proxy`](crate::proxy::Proxy) before the nodes has to join. Empty on the embedded cluster,
     /// which tells clients its own ports; faults of the network are hooks within it.
     fn routes(&self) -> Vec<Route>;
+    /// What the embedded cluster does wrong on request. `None` on Apache Kafka.
+    fn faults(&self) -> Option<Faults> {
+        None
+    }
 }
 
 /// What a [`TestCluster`] is.

@@ -4,8 +4,11 @@
 #![allow(clippy::print_stderr, reason = "the figures of a run are for the person who runs it")]
 
 mod bounds;
+mod careless;
+mod bad_records;
 mod commits;
 mod corrupt;
+mod dispatch;
 mod failures;
 mod group;
 mod growth;
@@ -14,9 +17,14 @@ mod late;
 mod leader;
 mod matrix;
 mod network;
+mod order;
+mod outage;
+mod patience;
 mod poison;
+mod pressure;
 mod rebalances;
 mod refused;
+mod remade;
 mod roles;
 mod round_trip;
 mod waiting;

@@ -1,90 +1,125 @@
-//! Records that a broker refuses: only they fail (KIP-467), and what was sent with them and after them
-//! stands in the log in its order. Apache Kafka says itself what is wrong; the embedded cluster has to be
-//! told which record to refuse, see `tests/remake.rs`.
+//! Messages that are refused, by the producer or by a broker: only they fail, whoever sent them is told,
+//! and what is behind them goes on in its order.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use kurier::{MessageProducer, NewTopic, OutgoingRecord};
-use kurier_tests::audit;
-use kurier_tests::cluster::{Kind, TestCluster, admin, cluster};
+use kurier::{Message, NewTopic, ProducerEvent, SendError};
+use kurier_broker::{Api, Fault, FaultAction};
+use kurier_tests::audit::Found;
+use kurier_tests::cluster::{admin, cluster, wait_until_in_sync};
 use rdkafka::error::RDKafkaErrorCode;
 
-use crate::{not_run, within};
+use crate::careless::{careless, number, send};
+use crate::dispatch::{Dispatch, TOPIC};
+use crate::within;
 
-const TOPIC: &str = "compacted";
-const MESSAGES: usize = 40;
+/// Time enough for all that is sent at once to become one batch.
+const ONE_BATCH: Duration = Duration::from_millis(300);
 
-fn numbered(number: usize) -> OutgoingRecord {
-    OutgoingRecord {
-        key: Some("key".into()),
-        value: Some(number.to_string().into()),
-        ..OutgoingRecord::default()
-    }
-}
-
-/// Sends numbers in batches of ten, `bad` among them, and expects `code` for these alone.
-async fn only_these_fail(
-    cluster: &dyn TestCluster,
-    topic: &str,
-    bad: &[usize],
-    spoil: impl Fn(&mut OutgoingRecord),
-    code: RDKafkaErrorCode,
-) {
-    let producer = MessageProducer::builder(cluster.bootstrap())
-        .linger(Duration::from_millis(500))
-        .property("batch.num.messages", "10")
-        .build()
-        .await
-        .unwrap();
-    // Known to the partition from here on, which takes any sequence number of those it does not know.
-    let first = producer.send_record(topic, &numbered(0)).await.unwrap();
-    within("the first", first).await.unwrap();
-    let mut deliveries = Vec::new();
-    for number in 1..MESSAGES {
-        let mut record = numbered(number);
-        if bad.contains(&number) {
-            spoil(&mut record);
-        }
-        deliveries.push((number, producer.send_record(topic, &record).await.unwrap()));
-    }
-    let mut failed = Vec::new();
-    for (number, delivery) in deliveries {
-        if let Err(error) = within("a delivery", delivery).await {
-            assert_eq!(error.code, code, "{number}: {error}");
-            assert!(!error.may_have_been_written());
-            failed.push(number);
-        }
-    }
-    assert_eq!(failed, bad);
-    assert_eq!(producer.close(Duration::from_secs(10)).await.unsent, []);
-    let (bootstrap, name) = (cluster.bootstrap().to_owned(), topic.to_owned());
-    let log = tokio::task::spawn_blocking(move || audit::read(&bootstrap, &name).unwrap());
-    let numbers = log.await.unwrap().into_iter().map(|found| found.value.unwrap());
-    let good = (0..MESSAGES).filter(|number| !bad.contains(number));
-    let good = good.map(|number| number.to_string().into_bytes());
-    assert!(numbers.eq(good), "another order, or others");
+fn numbers(found: &[Found]) -> Vec<usize> {
+    found.iter().map(number).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_record_that_the_broker_refuses_fails_alone_and_the_others_keep_their_order() {
+async fn a_message_that_is_too_large_is_refused_at_once_and_what_is_behind_it_goes_on() {
+    let dispatch = Dispatch::set(1, |builder| builder.message_bytes_max(1_000)).await;
+    dispatch.send_all("key", 0..100).await;
+    let large = "1".repeat(1_000);
+    let refused = dispatch.send("key", &large).await.unwrap_err();
+    assert!(matches!(refused, SendError::TooLarge { max: 1_000, .. }), "{refused}");
+    assert!(!refused.is_retriable());
+    dispatch.send_all("key", 100..200).await;
+    let (verdict, found) = dispatch.finish("one too large among 200").await;
+    assert_eq!((verdict.failed, verdict.delivered), (0, 200), "{verdict}");
+    assert!(numbers(&found).into_iter().eq(0..200));
+}
+
+/// The producer would allow it, and the topic does not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_the_broker_finds_too_large_fails_and_what_is_behind_it_goes_on() {
     let cluster = cluster().await.unwrap();
-    if cluster.kind() == Kind::Embedded {
-        return not_run("the embedded cluster refuses no record by itself");
-    }
     let admin = admin(cluster.bootstrap()).unwrap();
-    for (topic, policy) in [(TOPIC, "compact"), ("timed", "delete")] {
-        let topic = NewTopic::new(topic).partitions(1).replication(3);
-        admin.create_topic(&topic.config("cleanup.policy", policy)).await.unwrap();
-    }
+    let topic = NewTopic::new(TOPIC).partitions(1).replication(3);
+    admin.create_topic(&topic.config("max.message.bytes", "20000")).await.unwrap();
     admin.close().await;
-    let without_a_key = |record: &mut OutgoingRecord| {
-        record.key = None;
-    };
-    only_these_fail(&*cluster, TOPIC, &[15], without_a_key, RDKafkaErrorCode::InvalidRecord).await;
-    let from_tomorrow = |record: &mut OutgoingRecord| {
-        let tomorrow = jiff::Timestamp::now() + Duration::from_hours(24);
-        record.timestamp = Some(tomorrow);
-    };
-    let code = RDKafkaErrorCode::InvalidTimestamp;
-    only_these_fail(&*cluster, "timed", &[12, 13, 31], from_tomorrow, code).await;
+    wait_until_in_sync(&*cluster).await.unwrap();
+    let dispatch = Dispatch::on(cluster, None, |builder| builder).await;
+    within("the first", dispatch.send("key", "0").await.unwrap()).await.unwrap();
+    dispatch.send_all("key", 1..50).await;
+    within("the batch before it", dispatch.producer.flush(crate::LIMIT)).await.unwrap();
+    // Hardly to be compressed, in a batch of its own.
+    let large: String = (0..2_000).map(|_| Message::new("").unwrap().id().to_string()).collect();
+    let failed = dispatch.send("key", &large).await.unwrap();
+    let failed = within("the refusal", failed).await.unwrap_err();
+    assert_eq!(failed.code, RDKafkaErrorCode::MessageSizeTooLarge, "{failed}");
+    assert!(!failed.may_have_been_written() && !failed.is_retriable());
+    dispatch.send_all("key", 50..100).await;
+    let (verdict, found) = dispatch.finish("one too large for its topic among 100").await;
+    assert_eq!((verdict.failed, verdict.delivered), (1, 100), "{verdict}");
+    assert!(numbers(&found).into_iter().eq(0..100));
+}
+
+/// By a fault on request: Apache Kafka finds records of a compacted topic without a key invalid, which
+/// kurier's messages may be, but gives the whole batch that error.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_batch_with_one_invalid_record_only_that_one_fails_and_the_others_keep_their_order() {
+    let lingering = |builder: kurier::ProducerBuilder| builder.linger(ONE_BATCH);
+    let Some((dispatch, faults)) = Dispatch::with_faults(1, lingering).await else { return };
+    within("the first", dispatch.send("key", "0").await.unwrap()).await.unwrap();
+    let invalid = FaultAction::InvalidRecords { indexes: vec![3], message: "bad".to_owned() };
+    let fault = faults.add(Fault::on(Api::Produce).times(1), invalid).unwrap();
+    let mut deliveries = Vec::new();
+    for number in 1..=20 {
+        deliveries.push(dispatch.send("key", &number.to_string()).await.unwrap());
+    }
+    assert!(within("the fault", fault.reached(1)).await);
+    dispatch.send_all("key", 21..=40).await;
+    let mut bad = Vec::new();
+    for (number, delivery) in (1..).zip(deliveries) {
+        if let Err(error) = within("a delivery", delivery).await {
+            bad.push((number, error.code, error.may_have_been_written()));
+        }
+    }
+    let (verdict, found) = dispatch.finish("the fourth of a batch of 20 invalid").await;
+    assert_eq!(bad, [(4, RDKafkaErrorCode::InvalidRecord, false)]);
+    let expected: Vec<usize> = (0..=40).filter(|number| *number != 4).collect();
+    assert_eq!(numbers(&found), expected, "{verdict}");
+}
+
+/// The control: librdkafka alone fails them all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn control_librdkafka_alone_fails_every_record_of_a_batch_with_an_invalid_one() {
+    let Some((dispatch, faults)) = Dispatch::with_faults(1, |builder| builder).await else { return };
+    let bootstrap = dispatch.cluster.bootstrap();
+    let client = careless(bootstrap, &[("enable.idempotence", "true"), ("linger.ms", "300")]);
+    let invalid = FaultAction::InvalidRecords { indexes: vec![3], message: "bad".to_owned() };
+    faults.add(Fault::on(Api::Produce).times(1), invalid).unwrap();
+    let fates = within("all", send(&client, &dispatch.books, 0..20).join_all()).await;
+    let failed = fates.iter().filter(|fate| fate.is_err()).count();
+    eprintln!("control: {failed} of 20 failed for one that is invalid");
+    assert_eq!(failed, 20);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_that_never_was_is_refused_at_send_and_named_by_the_delivery_of_one_that_did_not_ask() {
+    // How long librdkafka believes that a topic is on its way; 30 s in everyday life.
+    let brief = ("topic.metadata.propagation.max.ms", "2000");
+    let dispatch = Dispatch::set(1, |builder| builder.properties([brief])).await;
+    let message = Message::new("x").unwrap();
+    let begun = Instant::now();
+    let sent = within("the refusal", dispatch.producer.send("nowhere", &message)).await;
+    let (refused, asked) = (sent.unwrap_err(), begun.elapsed());
+    assert!(matches!(&refused, SendError::UnknownTopic { topic } if topic == "nowhere"), "{refused}");
+    assert!(refused.is_retriable());
+    let begun = Instant::now();
+    let delivery = dispatch.producer.try_send("nothing", &message).unwrap();
+    let failed = within("the delivery", delivery).await.unwrap_err();
+    let waited = begun.elapsed();
+    assert!(failed.to_string().contains("nothing") && !failed.may_have_been_written(), "{failed}");
+    let fatal = |event: &ProducerEvent| matches!(event, ProducerEvent::Fatal { .. });
+    assert_eq!(dispatch.events.count(fatal), 0);
+    dispatch.send_all("key", 0..10).await;
+    let figures = format!("refused after {asked:.1?}; told without asking after {waited:.1?}");
+    let (verdict, _) = dispatch.finish(&figures).await;
+    assert_eq!((verdict.failed, verdict.delivered), (0, 10), "{verdict}");
 }

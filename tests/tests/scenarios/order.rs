@@ -1,0 +1,232 @@
+//! What is accepted first stands in the log first, whatever becomes of requests and answers.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kurier::{Message, OffenceKind, OutgoingRecord, PartitionId};
+use kurier_broker::{Api, Fault, FaultAction, ResponseError};
+use kurier_tests::audit::{self, Found};
+use kurier_tests::cluster::{NODES, add_partitions};
+use kurier_tests::load::Load;
+use kurier_tests::proxy::{Direction, Flow};
+use tokio::task::JoinSet;
+
+use crate::careless::{careless, number};
+use crate::dispatch::{
+    Dispatch, TOPIC, again_or_out_of_order, end_silence, silence,
+};
+use crate::{careless, until, within};
+
+/// With room for a hundred messages and no node that answers, most tasks wait for their turn.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_sixty_four_tasks_send_at_once_stands_in_the_order_it_was_accepted() {
+    const TASKS: usize = 64;
+    const EACH: usize = 20;
+    const ROOM: usize = 100;
+    let dispatch = Dispatch::set(1, |builder| builder.memory_messages(ROOM)).await;
+    let dispatch = Arc::new(dispatch);
+    within("the first", dispatch.send("first", "0").await.unwrap()).await.unwrap();
+    silence(&*dispatch.cluster).await;
+    let mut tasks = JoinSet::new();
+    for task in 0..TASKS {
+        let dispatch = Arc::clone(&dispatch);
+        tasks.spawn(async move {
+            let mut tickets = Vec::new();
+            for number in 0..EACH {
+                let message = number.to_string();
+                let message = Message::new(&*message).unwrap().with_key(format!("task {task}"));
+                let delivery = dispatch.send_message(&message).await.unwrap();
+                tickets.push((message.id(), delivery.ticket()));
+            }
+            tickets
+        });
+    }
+    until("a full memory", || dispatch.books.counts().2 == ROOM as u64).await;
+    assert!(!tasks.is_empty() && dispatch.books.counts().0 == 1 + ROOM as u64);
+    end_silence(&*dispatch.cluster).await;
+    let tickets = within("the load", tasks.join_all()).await;
+    let tickets: HashMap<_, _> = tickets.into_iter().flatten().collect();
+    let dispatch = Arc::into_inner(dispatch).unwrap();
+    let (verdict, found) = dispatch.finish("64 tasks, one partition, room for 100").await;
+    assert_eq!(verdict.count(OffenceKind::WrittenAgain), 0, "{verdict}");
+    let order = found.iter().skip(1).map(|record| tickets[&record.id().unwrap()]);
+    let order: Vec<_> = order.collect();
+    assert!(order.is_sorted() && order.len() == TASKS * EACH, "{order:?}");
+}
+
+impl Dispatch {
+    /// What was written is not acknowledged for a moment, and on the embedded cluster the first request
+    /// after that fails while others are behind it. So often.
+    async fn lose_answers(&self, times: usize) {
+        for _ in 0..times {
+            let before = self.books.counts();
+            if let Some(faults) = self.cluster.faults() {
+                let add = |action| faults.add(Fault::on(Api::Produce).times(1), action).unwrap();
+                let lost = add(FaultAction::DropReply);
+                assert!(within("a lost answer", lost.reached(1)).await);
+                let failed = add(FaultAction::Error(ResponseError::NotEnoughReplicas));
+                assert!(within("a failed request", failed.reached(1)).await);
+            }
+            if let Some(proxy) = &self.proxy {
+                let swallowed = || NODES.map(|node| proxy.swallowed(node).unwrap());
+                let heard = swallowed();
+                for node in NODES {
+                    proxy.set(node, Direction::ToClient, Flow::Swallow).unwrap();
+                }
+                until("swallowed answers", || swallowed() != heard).await;
+                for node in NODES {
+                    proxy.cut(node).await.unwrap();
+                }
+                proxy.heal().await.unwrap();
+            }
+            until("the way on", || before.1 + 50 < self.books.counts().1).await;
+        }
+    }
+}
+
+const ROUNDS: usize = 8;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_that_are_lost_under_load_write_nothing_twice_and_change_no_order() {
+    let quick = |builder: kurier::ProducerBuilder| builder.linger(Duration::from_millis(1));
+    let dispatch = Dispatch::behind_a_proxy(1, quick).await;
+    let load = Load { keys: 8, each: 400, pause: Duration::from_millis(2) };
+    let load = load.start(&dispatch.producer, TOPIC, &dispatch.books);
+    dispatch.lose_answers(ROUNDS).await;
+    within("the load", load.finish()).await.unwrap();
+    let (verdict, _) = dispatch.finish("answers lost under load").await;
+    assert_eq!((verdict.failed, again_or_out_of_order(&verdict)), (0, 0), "{verdict}");
+}
+
+/// The control: without idempotence, five requests in flight, the same faults show.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn control_five_in_flight_without_idempotence_write_again_or_out_of_order() {
+    let dispatch = Dispatch::behind_a_proxy(1, |builder| builder).await;
+    let bootstrap = dispatch.proxy.as_ref().map_or_else(
+        || dispatch.cluster.bootstrap().to_owned(),
+        kurier_tests::proxy::Proxy::bootstrap,
+    );
+    let client = careless(
+        &bootstrap,
+        &[
+            ("enable.idempotence", "false"),
+            ("max.in.flight.requests.per.connection", "5"),
+            ("linger.ms", "1"),
+            ("batch.num.messages", "10"),
+            ("retry.backoff.ms", "20"),
+        ],
+    );
+    let (books, enough) = (Arc::clone(&dispatch.books), tokio_util::sync::CancellationToken::new());
+    let until_enough = enough.clone();
+    let load = tokio::spawn(async move {
+        let mut fates = JoinSet::new();
+        for round in 0.. {
+            let mut more = careless::send(&client, &books, round * 10..(round + 1) * 10);
+            fates.spawn(async move { while more.join_next().await.is_some() {} });
+            if until_enough.is_cancelled() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        fates.join_all().await;
+    });
+    dispatch.lose_answers(ROUNDS).await;
+    enough.cancel();
+    within("the load", load).await.unwrap();
+    audit::enter(&dispatch.books, dispatch.cluster.bootstrap(), TOPIC).await.unwrap();
+    let verdict = dispatch.books.judge();
+    eprintln!("{:?}, control: {verdict}", dispatch.cluster.kind());
+    assert!(0 < again_or_out_of_order(&verdict), "this suite sees no lost answer: {verdict}");
+}
+
+const GROWN: usize = 7;
+const BEFORE: usize = 3;
+
+/// Records lie in the producer's memory for 200 ms, so that some are always queued when the topic grows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_that_grows_keeps_each_keys_order_until_the_switch() {
+    let adjusted = |builder: kurier::ProducerBuilder| {
+        builder
+            .linger(Duration::from_millis(200))
+            .property("topic.metadata.refresh.interval.ms", "500")
+    };
+    let dispatch = Dispatch::set(BEFORE as u32, adjusted).await;
+    let (producer, cluster) = (&dispatch.producer, &*dispatch.cluster);
+    let load = Load { keys: 16, each: 100, pause: Duration::from_millis(5) };
+    let load = load.start(producer, TOPIC, &dispatch.books);
+    let explicit = {
+        let (producer, enough) = (Arc::clone(producer), tokio_util::sync::CancellationToken::new());
+        let until_enough = enough.clone();
+        let sending = tokio::spawn(async move {
+            let mut number = 0;
+            while !until_enough.is_cancelled() {
+                let message = Message::new(number.to_string()).unwrap();
+                let record = OutgoingRecord {
+                    key: Some("explicit".into()),
+                    value: Some(message.to_json().unwrap().into()),
+                    partition: Some(PartitionId(1)),
+                    ..OutgoingRecord::default()
+                };
+                drop(producer.send_record(TOPIC, &record).await.unwrap());
+                number += 1;
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            number
+        });
+        (sending, enough)
+    };
+    until("the load", || 200 < dispatch.books.counts().1).await;
+    assert!(0 < dispatch.books.counts().2, "nothing is queued when the topic grows");
+    add_partitions(cluster, TOPIC, GROWN).await.unwrap();
+    dispatch.books.note("the topic has grown");
+    within("a record in a new partition", async {
+        let admin = kurier_tests::cluster::admin(cluster.bootstrap()).unwrap();
+        let new = PartitionId(BEFORE as i32);
+        let used = |ends: &BTreeMap<PartitionId, kurier::Watermarks>| {
+            ends.range(new..).any(|(_, found)| 0 < found.end.0)
+        };
+        while !admin.watermarks(TOPIC).await.is_ok_and(|ends| used(&ends)) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        admin.close().await;
+    })
+    .await;
+    let delivered = dispatch.books.counts().1;
+    until("the way on", || delivered + 500 < dispatch.books.counts().1).await;
+    let (sending, enough) = explicit;
+    enough.cancel();
+    let explicit = within("the explicit ones", sending).await.unwrap();
+    within("the load", load.finish()).await.unwrap();
+    let (verdict, found) = dispatch.finish("3 partitions, then 7").await;
+    assert_eq!((verdict.failed, again_or_out_of_order(&verdict)), (0, 0), "{verdict}");
+    let moved = switches(&found);
+    eprintln!("{moved} of 16 keys moved; {explicit} records with a partition of their own");
+    assert!(0 < moved, "no key has moved, so this shows nothing");
+    let stayed: Vec<usize> = of_key(&found, "explicit").map(number).collect();
+    assert!(stayed.iter().copied().eq(0..explicit), "{stayed:?}");
+    assert!(of_key(&found, "explicit").all(|record| record.partition == 1));
+}
+
+fn of_key<'a>(found: &'a [Found], key: &'a str) -> impl Iterator<Item = &'a Found> {
+    found.iter().filter(move |record| record.key.as_deref() == Some(key.as_bytes()))
+}
+
+/// How many keys stand in two partitions. Each has one switch: what it has in the old partition was sent
+/// before all that it has in the new one.
+fn switches(found: &[Found]) -> usize {
+    let mut moved = 0;
+    for key in (0..16).map(|key| format!("key {key}")) {
+        let mut places: BTreeMap<i32, Vec<usize>> = BTreeMap::new();
+        for record in of_key(found, &key) {
+            places.entry(record.partition).or_default().push(number(record));
+        }
+        let mut runs: Vec<Vec<usize>> = places.into_values().collect();
+        runs.sort_by_key(|run| run[0]);
+        let all = runs.concat();
+        assert!(all.iter().copied().eq(0..all.len()), "{key}: {runs:?}");
+        assert!(runs.len() <= 2, "{key}: {runs:?}");
+        moved += runs.len() - 1;
+    }
+    moved
+}
