@@ -182,6 +182,42 @@ fn what_is_wrong_is_said_and_coded() {
     assert!(said(&refused).contains("acks"), "{}", said(&refused));
 }
 
+/// By its alias, on the command line and in a file: refused before anything is asked of a cluster.
+#[test]
+fn an_alias_of_a_property_that_is_kuriers_is_refused_with_its_name_and_the_reason() {
+    let kurier = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kurier"));
+        command
+            .env_remove("KURIER_BOOTSTRAP")
+            .args(["-b", "127.0.0.1:1"])
+            .args(args)
+            .output()
+            .unwrap()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("client.properties");
+    std::fs::write(&file, "request.required.acks=1\nmetadata.broker.list=other:9092\n").unwrap();
+    let produce = ["produce", "t", "--sample", "1"];
+    let acks = ["acks", "refused: fewer acknowledgements lose"];
+    let servers = ["bootstrap.servers", "refused: "];
+    let both = [acks, servers].concat();
+    let cases: [(&[&str], &[&str], &[&str]); 4] = [
+        (&["-X", "request.required.acks=1"], &produce, &acks),
+        (&["-X", "max.in.flight=6"], &produce, &["max.in.flight", "must be set <= 5"]),
+        (&["-X", "metadata.broker.list=other:9092"], &["topic", "list"], &servers),
+        (&["--config", file.to_str().unwrap()], &produce, &both),
+    ];
+    for (set, command, expected) in cases {
+        let refused = kurier(&[set, command].concat());
+        let said = said(&refused);
+        eprintln!("{set:?}: {}", said.trim());
+        assert_eq!(refused.status.code(), Some(2), "{set:?}: {said}");
+        for word in expected {
+            assert!(said.contains(word), "no {word:?} for {set:?}: {said}");
+        }
+    }
+}
+
 #[test]
 fn a_watch_prints_each_change_of_health_and_ends_with_the_last() {
     let cluster = Cluster::run(&["t:3"]);

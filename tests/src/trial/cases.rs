@@ -31,6 +31,8 @@ pub enum Fault {
     EachNodeRestarted,
     /// Two nodes are dead for a minute.
     TwoNodesDown,
+    /// Two nodes are frozen for 45 s and thawed for 20 s, ten times.
+    TwoNodesFreeze,
     /// Producers are killed and started again, each time with what they had no answer for.
     SendersKilled,
     /// Members are killed, and others come.
@@ -97,6 +99,12 @@ pub const CASES: &[Case] = &[
         fault: Fault::TwoNodesDown,
         members: (Batch, Process),
         senders: (Idempotent, Process),
+    },
+    Case {
+        name: "freeze-two",
+        fault: Fault::TwoNodesFreeze,
+        members: (Single, Task),
+        senders: (Idempotent, Task),
     },
     Case {
         name: "kill-producers",
@@ -191,6 +199,7 @@ impl fmt::Display for Fault {
             Self::FiveBounces => "leader killed and started, 5 times in a row",
             Self::EachNodeRestarted => "all nodes restarted, one after another",
             Self::TwoNodesDown => "two nodes down for 60 s",
+            Self::TwoNodesFreeze => "two nodes frozen for 45 s, thawed for 20 s, 10 times",
             Self::SendersKilled => "`kurier produce` killed amid its work, 3 times",
             Self::MembersKilled => "`kurier consume` killed amid its work, 3 times",
             Self::MembersComeAndGo => "a member joins or leaves every 5 s",

@@ -6,6 +6,7 @@ use anyhow::{Context as _, ensure};
 use kurier::{Admin, PartitionId};
 use tokio::time::Instant;
 
+use super::freezes::freeze_two;
 use super::run::{GROUP, PARTITIONS, Run, TOPIC};
 use super::{Fault, How, Target};
 use crate::cluster::{NODES, Role, add_partitions, ask_until_right, wait_until_in_sync};
@@ -29,6 +30,7 @@ pub async fn strike(fault: Fault, run: &mut Run<'_>) -> anyhow::Result<()> {
         Fault::FiveBounces => five_bounces(run).await,
         Fault::EachNodeRestarted => each_node_restarted(run).await,
         Fault::TwoNodesDown => two_nodes_down(run).await,
+        Fault::TwoNodesFreeze => freeze_two(run).await,
         Fault::SendersKilled => senders_killed(run).await,
         Fault::MembersKilled => members_killed(run).await,
         Fault::MembersComeAndGo => members_come_and_go(run).await,

@@ -7,6 +7,7 @@
 mod cases;
 mod control;
 mod faults;
+mod freezes;
 mod results;
 mod run;
 mod verdict;

@@ -4,18 +4,19 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kurier::{Message, OffenceKind, OutgoingRecord, PartitionId};
+use kurier::{
+    Message, MessageProducer, OffenceKind, OutgoingRecord, PartitionId, ProducerBuilder, Watermarks,
+};
 use kurier_broker::{Api, Fault, FaultAction, ResponseError};
 use kurier_tests::audit::{self, Found};
-use kurier_tests::cluster::{NODES, add_partitions};
+use kurier_tests::cluster::{NODES, TestCluster, add_partitions};
 use kurier_tests::load::Load;
-use kurier_tests::proxy::{Direction, Flow};
+use kurier_tests::proxy::{Direction, Flow, Proxy};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::careless::{careless, number};
-use crate::dispatch::{
-    Dispatch, TOPIC, again_or_out_of_order, end_silence, silence,
-};
+use crate::dispatch::{Dispatch, TOPIC, again_or_out_of_order, end_silence, silence};
 use crate::{careless, until, within};
 
 /// With room for a hundred messages and no node that answers, most tasks wait for their turn.
@@ -86,10 +87,13 @@ impl Dispatch {
 }
 
 const ROUNDS: usize = 8;
+/// A connection that is lost soon after it was made is otherwise made again after up to 10 s.
+const RECONNECT: (&str, &str) = ("reconnect.backoff.max.ms", "200");
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_that_are_lost_under_load_write_nothing_twice_and_change_no_order() {
-    let quick = |builder: kurier::ProducerBuilder| builder.linger(Duration::from_millis(1));
+    let quick =
+        |builder: ProducerBuilder| builder.linger(Duration::from_millis(1)).properties([RECONNECT]);
     let dispatch = Dispatch::behind_a_proxy(1, quick).await;
     let load = Load { keys: 8, each: 400, pause: Duration::from_millis(2) };
     let load = load.start(&dispatch.producer, TOPIC, &dispatch.books);
@@ -103,10 +107,10 @@ async fn answers_that_are_lost_under_load_write_nothing_twice_and_change_no_orde
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn control_five_in_flight_without_idempotence_write_again_or_out_of_order() {
     let dispatch = Dispatch::behind_a_proxy(1, |builder| builder).await;
-    let bootstrap = dispatch.proxy.as_ref().map_or_else(
-        || dispatch.cluster.bootstrap().to_owned(),
-        kurier_tests::proxy::Proxy::bootstrap,
-    );
+    let bootstrap = dispatch
+        .proxy
+        .as_ref()
+        .map_or_else(|| dispatch.cluster.bootstrap().to_owned(), Proxy::bootstrap);
     let client = careless(
         &bootstrap,
         &[
@@ -115,9 +119,10 @@ async fn control_five_in_flight_without_idempotence_write_again_or_out_of_order(
             ("linger.ms", "1"),
             ("batch.num.messages", "10"),
             ("retry.backoff.ms", "20"),
+            RECONNECT,
         ],
     );
-    let (books, enough) = (Arc::clone(&dispatch.books), tokio_util::sync::CancellationToken::new());
+    let (books, enough) = (Arc::clone(&dispatch.books), CancellationToken::new());
     let until_enough = enough.clone();
     let load = tokio::spawn(async move {
         let mut fates = JoinSet::new();
@@ -146,7 +151,7 @@ const BEFORE: usize = 3;
 /// Records lie in the producer's memory for 200 ms, so that some are always queued when the topic grows.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_topic_that_grows_keeps_each_keys_order_until_the_switch() {
-    let adjusted = |builder: kurier::ProducerBuilder| {
+    let adjusted = |builder: ProducerBuilder| {
         builder
             .linger(Duration::from_millis(200))
             .property("topic.metadata.refresh.interval.ms", "500")
@@ -155,48 +160,17 @@ async fn a_topic_that_grows_keeps_each_keys_order_until_the_switch() {
     let (producer, cluster) = (&dispatch.producer, &*dispatch.cluster);
     let load = Load { keys: 16, each: 100, pause: Duration::from_millis(5) };
     let load = load.start(producer, TOPIC, &dispatch.books);
-    let explicit = {
-        let (producer, enough) = (Arc::clone(producer), tokio_util::sync::CancellationToken::new());
-        let until_enough = enough.clone();
-        let sending = tokio::spawn(async move {
-            let mut number = 0;
-            while !until_enough.is_cancelled() {
-                let message = Message::new(number.to_string()).unwrap();
-                let record = OutgoingRecord {
-                    key: Some("explicit".into()),
-                    value: Some(message.to_json().unwrap().into()),
-                    partition: Some(PartitionId(1)),
-                    ..OutgoingRecord::default()
-                };
-                drop(producer.send_record(TOPIC, &record).await.unwrap());
-                number += 1;
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-            number
-        });
-        (sending, enough)
-    };
+    let enough = CancellationToken::new();
+    let explicit = tokio::spawn(send_to_partition_1(Arc::clone(producer), enough.clone()));
     until("the load", || 200 < dispatch.books.counts().1).await;
     assert!(0 < dispatch.books.counts().2, "nothing is queued when the topic grows");
     add_partitions(cluster, TOPIC, GROWN).await.unwrap();
     dispatch.books.note("the topic has grown");
-    within("a record in a new partition", async {
-        let admin = kurier_tests::cluster::admin(cluster.bootstrap()).unwrap();
-        let new = PartitionId(BEFORE as i32);
-        let used = |ends: &BTreeMap<PartitionId, kurier::Watermarks>| {
-            ends.range(new..).any(|(_, found)| 0 < found.end.0)
-        };
-        while !admin.watermarks(TOPIC).await.is_ok_and(|ends| used(&ends)) {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        admin.close().await;
-    })
-    .await;
+    within("a record in a new partition", used_after_growth(cluster)).await;
     let delivered = dispatch.books.counts().1;
     until("the way on", || delivered + 500 < dispatch.books.counts().1).await;
-    let (sending, enough) = explicit;
     enough.cancel();
-    let explicit = within("the explicit ones", sending).await.unwrap();
+    let explicit = within("those of one partition", explicit).await.unwrap();
     within("the load", load.finish()).await.unwrap();
     let (verdict, found) = dispatch.finish("3 partitions, then 7").await;
     assert_eq!((verdict.failed, again_or_out_of_order(&verdict)), (0, 0), "{verdict}");
@@ -206,6 +180,37 @@ async fn a_topic_that_grows_keeps_each_keys_order_until_the_switch() {
     let stayed: Vec<usize> = of_key(&found, "explicit").map(number).collect();
     assert!(stayed.iter().copied().eq(0..explicit), "{stayed:?}");
     assert!(of_key(&found, "explicit").all(|record| record.partition == 1));
+}
+
+/// Sends numbers to a partition that it names, until it is enough; how many they were.
+async fn send_to_partition_1(producer: Arc<MessageProducer>, enough: CancellationToken) -> usize {
+    let mut number = 0;
+    while !enough.is_cancelled() {
+        let message = Message::new(number.to_string()).unwrap();
+        let record = OutgoingRecord {
+            key: Some("explicit".into()),
+            value: Some(message.to_json().unwrap().into()),
+            partition: Some(PartitionId(1)),
+            ..OutgoingRecord::default()
+        };
+        drop(producer.send_record(TOPIC, &record).await.unwrap());
+        number += 1;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    number
+}
+
+/// Waits until a partition that was added has a record.
+async fn used_after_growth(cluster: &dyn TestCluster) {
+    let admin = kurier_tests::cluster::admin(cluster.bootstrap()).unwrap();
+    let new = PartitionId(BEFORE as i32);
+    let used = |ends: &BTreeMap<PartitionId, Watermarks>| {
+        ends.range(new..).any(|(_, found)| 0 < found.end.0)
+    };
+    while !admin.watermarks(TOPIC).await.is_ok_and(|ends| used(&ends)) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    admin.close().await;
 }
 
 fn of_key<'a>(found: &'a [Found], key: &'a str) -> impl Iterator<Item = &'a Found> {

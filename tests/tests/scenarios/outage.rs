@@ -33,7 +33,10 @@ async fn leaves_no_gap(figures: &str, fault: impl AsyncFnOnce(&dyn TestCluster, 
     let gaps = within("the control", control.finish()).await;
     let (verdict, _) = dispatch.finish(&format!("{figures}; control: {gaps} gaps")).await;
     assert_eq!((verdict.failed, again_or_out_of_order(&verdict)), (0, 0), "{verdict}");
-    assert!(DOWN - Duration::from_secs(1) < verdict.longest_stall, "nothing stood still: {verdict}");
+    assert!(
+        DOWN - Duration::from_secs(1) < verdict.longest_stall,
+        "nothing stood still: {verdict}"
+    );
     assert!(0 < gaps, "the control left no gap, so this suite sees none");
 }
 

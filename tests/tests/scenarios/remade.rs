@@ -24,7 +24,9 @@ fn remade(event: &ProducerEvent) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_gap_in_the_sequence_the_client_is_remade_and_no_order_is_lost() {
-    let Some((dispatch, faults)) = Dispatch::with_faults(3, |builder| builder).await else { return };
+    let Some((dispatch, faults)) = Dispatch::with_faults(3, |builder| builder).await else {
+        return;
+    };
     let load = LOAD.start(&dispatch.producer, TOPIC, &dispatch.books);
     for round in 1..=3 {
         let before = dispatch.books.counts().1;
@@ -53,7 +55,9 @@ async fn after_a_gap_in_the_sequence_the_client_is_remade_and_no_order_is_lost()
 /// The control: librdkafka alone is done for.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn control_after_a_gap_in_the_sequence_librdkafka_alone_delivers_nothing_more() {
-    let Some((dispatch, faults)) = Dispatch::with_faults(1, |builder| builder).await else { return };
+    let Some((dispatch, faults)) = Dispatch::with_faults(1, |builder| builder).await else {
+        return;
+    };
     let bootstrap = dispatch.cluster.bootstrap();
     let client = careless(bootstrap, &[("enable.idempotence", "true")]);
     let gap = FaultAction::Error(ResponseError::OutOfOrderSequenceNumber);
@@ -66,7 +70,9 @@ async fn control_after_a_gap_in_the_sequence_librdkafka_alone_delivers_nothing_m
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_producer_that_the_brokers_have_forgotten_loses_nothing_and_no_order() {
-    let Some((dispatch, faults)) = Dispatch::with_faults(3, |builder| builder).await else { return };
+    let Some((dispatch, faults)) = Dispatch::with_faults(3, |builder| builder).await else {
+        return;
+    };
     let load = LOAD.start(&dispatch.producer, TOPIC, &dispatch.books);
     for error in [ResponseError::UnknownProducerId, ResponseError::InvalidProducerEpoch] {
         let before = dispatch.books.counts().1;
@@ -83,7 +89,9 @@ async fn a_producer_that_the_brokers_have_forgotten_loses_nothing_and_no_order()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn too_few_replicas_after_the_append_are_asked_again_and_nothing_is_lost() {
-    let Some((dispatch, faults)) = Dispatch::with_faults(3, |builder| builder).await else { return };
+    let Some((dispatch, faults)) = Dispatch::with_faults(3, |builder| builder).await else {
+        return;
+    };
     let load = LOAD.start(&dispatch.producer, TOPIC, &dispatch.books);
     until("the load", || 200 < dispatch.books.counts().1).await;
     // Appended, and the answer lost; then the same request fails as it does where replicas went amid it.
@@ -123,7 +131,9 @@ async fn what_is_queued_for_a_topic_that_vanishes_is_kept_until_it_is_back() {
 /// The control: librdkafka alone fails what is queued.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn control_librdkafka_alone_fails_what_is_queued_for_a_topic_that_vanishes() {
-    let Some((dispatch, faults)) = Dispatch::with_faults(1, |builder| builder).await else { return };
+    let Some((dispatch, faults)) = Dispatch::with_faults(1, |builder| builder).await else {
+        return;
+    };
     let client = careless(
         dispatch.cluster.bootstrap(),
         &[
