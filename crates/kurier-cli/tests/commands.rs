@@ -210,7 +210,6 @@ fn an_alias_of_a_property_that_is_kuriers_is_refused_with_its_name_and_the_reaso
     for (set, command, expected) in cases {
         let refused = kurier(&[set, command].concat());
         let said = said(&refused);
-        eprintln!("{set:?}: {}", said.trim());
         assert_eq!(refused.status.code(), Some(2), "{set:?}: {said}");
         for word in expected {
             assert!(said.contains(word), "no {word:?} for {set:?}: {said}");

@@ -23,7 +23,7 @@ mod patience;
 mod poison;
 mod pressure;
 mod rebalances;
-mod refused;
+mod turned_away;
 mod remade;
 mod roles;
 mod round_trip;

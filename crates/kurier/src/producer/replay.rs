@@ -62,7 +62,7 @@ pub(super) fn fate(code: RDKafkaErrorCode, blame: Blame, deadline: Option<Durati
         | C::InvalidMessage => Fate::Again,
         C::MessageTimedOut if deadline.is_none() => Fate::Again,
         code if is_unknown(code) => Fate::Away,
-        _ if blame == Blame::Either => Fate::Alone,
+        _ if blame == Blame::Unknown => Fate::Alone,
         _ => Fate::Final,
     }
 }
@@ -138,7 +138,7 @@ mod tests {
         use RDKafkaErrorCode as C;
         for code in [C::InvalidRecord, C::MessageSizeTooLarge, C::TopicAuthorizationFailed] {
             assert_eq!(fate(code, Blame::Settled, None), Fate::Final);
-            assert_eq!(fate(code, Blame::Either, None), Fate::Alone);
+            assert_eq!(fate(code, Blame::Unknown, None), Fate::Alone);
         }
         assert_eq!(fate(C::InvalidDifferentRecord, Blame::Settled, None), Fate::Again);
         assert_eq!(fate(C::UnknownTopic, Blame::Settled, None), Fate::Away);

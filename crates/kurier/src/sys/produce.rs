@@ -45,8 +45,8 @@ pub(crate) struct Report {
 pub(crate) enum Blame {
     /// As the report's code says.
     Settled,
-    /// This one or the other one of its batch of two: nobody can tell.
-    Either,
+    /// This one or others of its batch: nobody can tell.
+    Unknown,
 }
 
 /// A message that failed and was asked for, with all that it needs to be sent again.
@@ -262,13 +262,17 @@ unsafe fn put_blame(failed: &mut [Failed]) -> Blame {
     if failed.len() < 2 || !alike {
         return Blame::Settled;
     }
+    // Brokers measure the batch, and name no record of it.
+    if matches!(failed[0].code, RDKafkaErrorCode::MessageSizeTooLarge) {
+        return Blame::Unknown;
+    }
     // SAFETY: the caller's; the texts are not read.
     let text = |failed: &Failed| unsafe { rd::rd_kafka_message_produce_errstr(failed.message) };
     let texts: Vec<*const c_char> = failed.iter().map(text).collect();
     let of_the_rest = match texts[..] {
         [one, other] if one == other => return Blame::Settled,
         [text, null] | [null, text] if null.is_null() => text,
-        [_, _] => return Blame::Either,
+        [_, _] => return Blame::Unknown,
         [one, two, three, ..] => {
             let common = if one == two { one } else { three };
             let named = texts.iter().filter(|text| !ptr::eq(**text, common)).count();
