@@ -79,12 +79,13 @@ impl Dispatch {
         partitions: u32,
         adjusted: impl FnOnce(ProducerBuilder) -> ProducerBuilder,
     ) -> Option<(Self, Faults)> {
-        let dispatch = Self::set(partitions, adjusted).await;
-        let Some(faults) = dispatch.cluster.faults() else {
+        let cluster = cluster().await.unwrap();
+        let Some(faults) = cluster.faults() else {
             crate::not_run(NO_FAULTS);
             return None;
         };
-        Some((dispatch, faults))
+        create_topic(&*cluster, TOPIC, partitions).await.unwrap();
+        Some((Self::on(cluster, None, adjusted).await, faults))
     }
 
     /// The same with a topic that is there already.
