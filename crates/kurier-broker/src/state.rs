@@ -365,6 +365,7 @@ impl State {
             lag_max: self.settings.replica_lag_max,
             unclean_election: topic.settings.unclean_election,
             timestamps: topic.settings.timestamps,
+            ahead_max: topic.settings.ahead_max,
         };
         for index in topic.partitions.len()..count {
             let first = index + topic.shift;

@@ -211,7 +211,7 @@ fn kind(error: &AppendError) -> ResponseError {
         AppendError::Batch(BatchError::Timestamp) => ResponseError::InvalidTimestamp,
         AppendError::Batch(BatchError::Invalid(_)) => ResponseError::InvalidRecord,
         AppendError::TooLarge { .. } => ResponseError::MessageTooLarge,
-        AppendError::Future => ResponseError::InvalidTimestamp,
+        AppendError::Future(_) => ResponseError::InvalidTimestamp,
         AppendError::OutOfOrder => ResponseError::OutOfOrderSequenceNumber,
         AppendError::OldEpoch => ResponseError::InvalidProducerEpoch,
         AppendError::NotEnoughReplicas { .. } => ResponseError::NotEnoughReplicas,

@@ -1,6 +1,7 @@
 //! The settings of a topic.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::{Kind, Setting, Source, Synonym};
 use crate::state::ClusterSettings;
@@ -20,6 +21,8 @@ pub struct TopicSettings {
     pub unclean_election: bool,
     /// `message.timestamp.type`; default `CreateTime`.
     pub timestamps: Timestamps,
+    /// `message.timestamp.after.max.ms`; default an hour, as Kafka's (KIP-1030).
+    pub ahead_max: Duration,
     given: BTreeSet<&'static str>,
 }
 
@@ -31,6 +34,7 @@ impl Default for TopicSettings {
             bytes_max: None,
             unclean_election: false,
             timestamps: Timestamps::Create,
+            ahead_max: Duration::from_secs(3600),
             given: BTreeSet::new(),
         }
     }
@@ -172,8 +176,15 @@ const TABLE: &[Row] = &[
         name: "message.timestamp.after.max.ms",
         broker_name: "log.message.timestamp.after.max.ms",
         kind: Kind::Long,
-        meaning: Meaning::Fixed("9223372036854775807"),
-        about: "How far in the future a timestamp may lie; none is refused here.",
+        meaning: Meaning::Honoured {
+            get: |topic, _| topic.ahead_max.as_millis().to_string(),
+            set: |topic, value| {
+                let millis = value.parse().map_err(|_| "a whole number")?;
+                topic.ahead_max = Duration::from_millis(millis);
+                Ok(())
+            },
+        },
+        about: "How far ahead of the leader's clock a producer's timestamp may lie.",
     },
     Row {
         name: "message.timestamp.before.max.ms",

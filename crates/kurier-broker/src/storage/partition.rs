@@ -25,6 +25,8 @@ pub struct PartitionSettings {
     pub unclean_election: bool,
     /// Whose time records carry.
     pub timestamps: Timestamps,
+    /// How far ahead a producer's time may be.
+    pub ahead_max: Duration,
 }
 
 /// Whose time records carry (`message.timestamp.type`).
@@ -87,8 +89,8 @@ pub enum AppendError {
         max: usize,
     },
     /// Its clock, or its producer's, is wrong.
-    #[error("a record's timestamp lies more than an hour ahead")]
-    Future,
+    #[error("a record's timestamp lies more than {0:?} ahead")]
+    Future(Duration),
     /// A batch before it is missing.
     #[error("the batch is out of its producer's sequence")]
     OutOfOrder,
@@ -104,9 +106,6 @@ pub enum AppendError {
         min: usize,
     },
 }
-
-/// How far ahead a record's time may be: `message.timestamp.after.max.ms`, an hour by default (KIP-1030).
-const AHEAD_MAX: Duration = Duration::from_secs(3600);
 
 fn millis(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
@@ -213,7 +212,8 @@ impl Partition {
         acks: Acks,
         bytes: Bytes,
     ) -> Result<Appended, AppendError> {
-        let PartitionSettings { batch_bytes_max: max, min_in_sync: min, .. } = self.settings;
+        let PartitionSettings { batch_bytes_max: max, min_in_sync: min, ahead_max: ahead, .. } =
+            self.settings;
         let in_sync = self.replicas.in_sync();
         if acks == Acks::All && in_sync < min {
             return Err(AppendError::NotEnoughReplicas { found: in_sync, min });
@@ -231,8 +231,10 @@ impl Partition {
             Verdict::OldEpoch => return Err(AppendError::OldEpoch),
         }
         let batch = match self.settings.timestamps {
-            Timestamps::Create if millis(since_1970 + AHEAD_MAX) < batch.max_timestamp => {
-                return Err(AppendError::Future);
+            Timestamps::Create
+                if millis(since_1970.saturating_add(ahead)) < batch.max_timestamp =>
+            {
+                return Err(AppendError::Future(ahead));
             }
             Timestamps::Create => batch,
             Timestamps::LogAppend => batch.stamped(millis(since_1970)),

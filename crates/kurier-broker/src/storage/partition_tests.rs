@@ -20,6 +20,7 @@ fn partition_with(timestamps: Timestamps) -> (Partition, Instant) {
         lag_max: LAG_MAX,
         unclean_election: false,
         timestamps,
+        ahead_max: Duration::from_secs(60),
     };
     (Partition::new(settings, &[NodeId(1), NodeId(2), NodeId(3)]), Instant::now())
 }
@@ -42,6 +43,17 @@ fn a_topic_that_keeps_the_time_of_appending_writes_it_and_tells_it_again_to_who_
     let (mut other, now) = partition();
     let kept = other.append(now, CLOCK, Acks::All, records(1)).expect("appended");
     assert_eq!(kept.append_time, None);
+}
+
+#[test]
+fn a_producers_time_may_be_ahead_so_far_and_no_further_unless_it_is_not_kept() {
+    let far = |millis: i64| BatchSpec::of(1).at(1_000_000 + 60_000 + millis).build();
+    let (mut it, now) = partition();
+    it.append(now, CLOCK, Acks::All, far(0)).expect("just near enough");
+    let refused = it.append(now, CLOCK, Acks::All, far(1));
+    assert_eq!(refused, Err(AppendError::Future(Duration::from_secs(60))));
+    let (mut it, now) = partition_with(Timestamps::LogAppend);
+    it.append(now, CLOCK, Acks::All, far(1)).expect("its time is not looked at");
 }
 
 #[test]
