@@ -34,7 +34,7 @@ pub const TABLE: &[(&str, &str)] = &[
     ("0", "all done"),
     ("1", "some message or item failed; the rest is done"),
     ("2", "usage or configuration"),
-    ("3", "a check found loss, or messages out of order"),
+    ("3", "a check found loss, corruption, a commit too early, or messages out of order"),
     ("4", "incomplete: work was left, and the message says how much"),
     ("5", "the cluster was not reachable in time"),
     ("6", "not authorised"),

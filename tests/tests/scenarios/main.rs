@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 #![allow(clippy::print_stderr, reason = "the figures of a run are for the person who runs it")]
 
+mod bad_records;
 mod bounds;
 mod careless;
-mod bad_records;
 mod commits;
 mod corrupt;
 mod dispatch;
@@ -23,10 +23,10 @@ mod patience;
 mod poison;
 mod pressure;
 mod rebalances;
-mod turned_away;
 mod remade;
 mod roles;
 mod round_trip;
+mod turned_away;
 mod waiting;
 
 use std::io::Write as _;
