@@ -5,6 +5,9 @@
 //! behind a door: while it is shut, the client is being made again, and what is accepted before goes out
 //! before anything else is accepted.
 
+mod door;
+mod slots;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,9 +18,10 @@ use uuid::Uuid;
 
 use super::admission::{Admission, Place};
 use super::client::Client;
-use super::delivery::{DeliveryReport, Outcome, Ticket, Unsent};
+use super::delivery::{Outcome, Ticket};
 use super::error::NotAccepting;
-use crate::sys::{Persisted, Report};
+use crate::sys::Persisted;
+use door::Door;
 
 /// Which slot; librdkafka carries it as the message's opaque.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,13 +79,6 @@ struct State {
     next_ticket: u64,
     turns: HashMap<Place, Turn>,
     refusal: Option<NotAccepting>,
-}
-
-enum Door {
-    Open(Arc<Client>),
-    /// With the last client, for questions that go beside.
-    Shut(Arc<Client>),
-    Gone,
 }
 
 #[derive(Debug)]
@@ -192,102 +189,6 @@ impl Books {
         Granted { books: self, place }
     }
 
-    /// Accepts nothing for now: those who come wait behind those who wait already.
-    pub(super) fn shut(&self) {
-        self.lock().shut();
-    }
-
-    /// Behind the shut door, another client in the place of the last.
-    pub(super) fn exchange(&self, client: &Arc<Client>) {
-        let last = std::mem::replace(&mut self.lock().door, Door::Shut(Arc::clone(client)));
-        // Outside the lock: it may be the last reference.
-        drop(last);
-    }
-
-    /// Goes on accepting, with the client behind the door.
-    pub(super) fn open(&self) {
-        let mut state = self.lock();
-        state.door = match std::mem::replace(&mut state.door, Door::Gone) {
-            Door::Shut(client) => Door::Open(client),
-            door => door,
-        };
-        if let Some(place) = state.admission.granted() {
-            state.let_in(place);
-        }
-        state.grant();
-    }
-
-    /// The client of now, if there is one.
-    pub(super) fn client(&self) -> Option<Arc<Client>> {
-        match &self.lock().door {
-            Door::Open(client) | Door::Shut(client) => Some(Arc::clone(client)),
-            Door::Gone => None,
-        }
-    }
-
-    /// Has no client any more.
-    pub(super) fn give_up_client(&self) {
-        let gone = std::mem::replace(&mut self.lock().door, Door::Gone);
-        // Outside the lock: it may be the last reference.
-        drop(gone);
-    }
-
-    /// What is known of the message in a slot, if it is under way.
-    pub(super) fn entry(&self, slot: SlotId) -> Option<Entry> {
-        match self.lock().slots.get(slot.0)? {
-            Slot::UnderWay { entry, .. } => Some(entry.clone()),
-            Slot::Free | Slot::Done(_) => None,
-        }
-    }
-
-    /// Remembers what one attempt came to, of a message that goes out again.
-    pub(super) fn attempted(&self, slot: SlotId, persisted: Persisted) {
-        if let Some(Slot::UnderWay { entry, .. }) = self.lock().slots.get_mut(slot.0) {
-            entry.before = entry.before.max(persisted);
-        }
-    }
-
-    /// Settles reported messages. `tell` hears of each after the lock is released.
-    pub(super) fn settle(
-        &self,
-        reports: &[Report],
-        mut outcome: impl FnMut(Entry, &Report) -> Outcome,
-        tell: Option<&dyn Fn(&DeliveryReport)>,
-    ) {
-        let mut wakers = Vec::new();
-        let mut told = Vec::new();
-        let mut state = self.lock();
-        for report in reports {
-            let slot = report.opaque;
-            let Some(found) = state.slots.get_mut(slot) else { continue };
-            let Slot::UnderWay { entry, listener } = std::mem::replace(found, Slot::Free) else {
-                // librdkafka reports each message once.
-                continue;
-            };
-            state.under_way -= 1;
-            state.release(entry.cost);
-            let Entry { ticket, id, .. } = entry;
-            let outcome = outcome(entry, report);
-            if tell.is_some() {
-                told.push(DeliveryReport { ticket, id, outcome: outcome.clone() });
-            }
-            match listener {
-                Listener::Gone => state.free.push(slot),
-                Listener::Held => state.slots[slot] = Slot::Done(outcome),
-                Listener::Waits(waker) => {
-                    state.slots[slot] = Slot::Done(outcome);
-                    wakers.push(waker);
-                }
-            }
-        }
-        drop(state);
-        wakers.into_iter().for_each(Waker::wake);
-        if let Some(tell) = tell {
-            told.iter().for_each(tell);
-        }
-        self.settled.notify_waiters();
-    }
-
     /// Accepts nothing more; those who wait for room are refused too.
     pub(super) fn refuse(&self, refusal: NotAccepting) {
         let mut state = self.lock();
@@ -299,74 +200,6 @@ impl Books {
         let waiting: Vec<Waker> = waiting.collect();
         drop(state);
         waiting.into_iter().for_each(Waker::wake);
-    }
-
-    /// How many accepted messages are not reported yet.
-    pub(super) fn under_way(&self) -> usize {
-        self.lock().under_way
-    }
-
-    /// The ticket that the next message gets.
-    pub(super) fn next_ticket(&self) -> Ticket {
-        Ticket(self.lock().next_ticket)
-    }
-
-    /// A slot, from `from` on, whose message has a ticket before `ticket` and is not reported yet. Slots
-    /// that were passed over stay passed over: what they take later has later tickets.
-    pub(super) fn open_before(&self, ticket: Ticket, from: SlotId) -> Option<SlotId> {
-        let state = self.lock();
-        let open =
-            |slot: &Slot| matches!(slot, Slot::UnderWay { entry, .. } if entry.ticket < ticket);
-        let found = state.slots.iter().skip(from.0).position(open)?;
-        Some(SlotId(from.0 + found))
-    }
-
-    /// Every message that is not reported, in order of acceptance: nobody knows whether it was written.
-    pub(super) fn unreported(&self) -> Vec<(SlotId, Unsent)> {
-        let state = self.lock();
-        let slots = state.slots.iter().enumerate();
-        let mut open: Vec<_> = slots
-            .filter_map(|(index, slot)| match slot {
-                Slot::UnderWay { entry, .. } => {
-                    let Entry { ticket, id, topic, .. } = entry.clone();
-                    let unsent = Unsent { ticket, id, topic, may_have_been_written: true };
-                    Some((SlotId(index), unsent))
-                }
-                _ => None,
-            })
-            .collect();
-        open.sort_by_key(|(_, unsent)| unsent.ticket);
-        open
-    }
-
-    /// The outcome of a slot whose delivery is awaited.
-    pub(super) fn poll_slot(&self, slot: SlotId, cx: &mut Context<'_>) -> Poll<Outcome> {
-        let mut state = self.lock();
-        if let Slot::UnderWay { listener, .. } = &mut state.slots[slot.0] {
-            *listener = Listener::Waits(cx.waker().clone());
-            return Poll::Pending;
-        }
-        match std::mem::replace(&mut state.slots[slot.0], Slot::Free) {
-            Slot::Done(outcome) => {
-                state.free.push(slot.0);
-                Poll::Ready(outcome)
-            }
-            Slot::Free | Slot::UnderWay { .. } => {
-                unreachable!("a held slot is kept for its holder")
-            }
-        }
-    }
-
-    /// The delivery of this slot was dropped.
-    pub(super) fn let_go(&self, slot: SlotId) {
-        let mut state = self.lock();
-        match &mut state.slots[slot.0] {
-            Slot::UnderWay { listener, .. } => *listener = Listener::Gone,
-            done => {
-                *done = Slot::Free;
-                state.free.push(slot.0);
-            }
-        }
     }
 
     fn poll_turn(&self, place: Place, cx: &mut Context<'_>) -> Poll<Result<(), NotAccepting>> {
@@ -439,12 +272,6 @@ impl State {
     fn release(&mut self, cost: usize) {
         self.admission.release(cost);
         self.grant();
-    }
-
-    fn shut(&mut self) {
-        if let Door::Open(client) = &self.door {
-            self.door = Door::Shut(Arc::clone(client));
-        }
     }
 
     /// Whoever came with room finds the door shut, and keeps the room until it opens.
