@@ -14,7 +14,7 @@ use crate::dispatch::{Dispatch, TOPIC};
 use crate::within;
 
 /// Time enough for all that is sent at once to become one batch.
-const ONE_BATCH: Duration = Duration::from_millis(300);
+const ONE_BATCH: Duration = Duration::from_millis(150);
 
 fn numbers(found: &[Found]) -> Vec<usize> {
     found.iter().map(number).collect()
@@ -34,30 +34,53 @@ async fn a_message_that_is_too_large_is_refused_at_once_and_what_is_behind_it_go
     assert!(numbers(&found).into_iter().eq(0..200));
 }
 
-/// The producer would allow it, and the topic does not. The broker refuses the whole batch, and does not
-/// say which record of it was too large.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_a_batch_with_a_message_too_large_for_its_topic_only_that_one_fails() {
+/// A topic that takes 20,000 bytes at once, and a producer that makes batches of up to a million.
+async fn narrow() -> Dispatch {
     let cluster = cluster().await.unwrap();
     let admin = admin(cluster.bootstrap()).unwrap();
     let topic = NewTopic::new(TOPIC).partitions(1).replication(3);
     admin.create_topic(&topic.config("max.message.bytes", "20000")).await.unwrap();
     admin.close().await;
     within("in sync", wait_until_in_sync(&*cluster)).await.unwrap();
-    let dispatch = Dispatch::on(cluster, None, |builder| builder.linger(ONE_BATCH)).await;
+    Dispatch::on(cluster, None, |builder| builder.linger(ONE_BATCH)).await
+}
+
+/// Hardly to be compressed, and 36 times as long.
+fn noise(length: usize) -> String {
+    (0..length).map(|_| Message::new("x").unwrap().id().to_string()).collect()
+}
+
+/// The producer would allow it, and the topic does not. The broker refuses the whole batch, and does not
+/// say which record of it was too large.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_batch_with_a_message_too_large_for_its_topic_only_that_one_fails() {
+    let dispatch = narrow().await;
     within("the first", dispatch.send("key", "0").await.unwrap()).await.unwrap();
-    dispatch.send_all("key", 1..50).await;
-    // Hardly to be compressed.
-    let large: String = (0..2_000).map(|_| Message::new("x").unwrap().id().to_string()).collect();
-    let large = dispatch.send("key", &large).await.unwrap();
-    dispatch.send_all("key", 50..100).await;
+    dispatch.send_all("key", 1..10).await;
+    let large = dispatch.send("key", &noise(2_000)).await.unwrap();
+    dispatch.send_all("key", 10..20).await;
     let failed = within("the refusal", large).await.unwrap_err();
     assert_eq!(failed.code, RDKafkaErrorCode::MessageSizeTooLarge, "{failed}");
     assert!(!failed.may_have_been_written() && !failed.is_retriable());
-    dispatch.send_all("key", 100..150).await;
-    let (verdict, found) = dispatch.finish("one too large for its topic in a batch of 100").await;
-    assert_eq!((verdict.failed, verdict.delivered), (1, 150), "{verdict}");
-    assert!(numbers(&found).into_iter().eq(0..150));
+    dispatch.send_all("key", 20..40).await;
+    let (verdict, found) = dispatch.finish("one too large for its topic in a batch of 20").await;
+    assert_eq!((verdict.failed, verdict.delivered), (1, 40), "{verdict}");
+    assert!(numbers(&found).into_iter().eq(0..40));
+}
+
+/// Each of them is small enough.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_that_is_too_large_for_its_topic_is_delivered_message_by_message() {
+    let dispatch = narrow().await;
+    within("the first", dispatch.send("key", "0").await.unwrap()).await.unwrap();
+    for _ in 0..10 {
+        drop(dispatch.send("key", &noise(150)).await.unwrap());
+    }
+    let events = dispatch.events.clone();
+    let (verdict, _) = dispatch.finish("10 messages of 5,400 bytes, 20,000 at once allowed").await;
+    assert_eq!((verdict.failed, verdict.delivered), (0, 11), "{verdict}");
+    let remaking = |event: &ProducerEvent| matches!(event, ProducerEvent::Remaking { .. });
+    assert!(0 < events.count(remaking), "no batch was refused, so this shows nothing");
 }
 
 /// By a fault on request.
