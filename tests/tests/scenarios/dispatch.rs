@@ -110,6 +110,12 @@ impl Dispatch {
         Self { cluster, proxy, books, producer, health, events }
     }
 
+    /// Where clients come to the cluster: through the proxy, if there is one.
+    pub fn bootstrap(&self) -> String {
+        let direct = || self.cluster.bootstrap().to_owned();
+        self.proxy.as_ref().map_or_else(direct, Proxy::bootstrap)
+    }
+
     /// Sends one message, and enters it in the books.
     pub async fn send(&self, key: &str, content: &str) -> Result<Delivery, SendError> {
         let message = Message::new(content).unwrap().with_key(key.to_owned());

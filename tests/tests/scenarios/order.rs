@@ -11,7 +11,7 @@ use kurier_broker::{Api, Fault, FaultAction, ResponseError};
 use kurier_tests::audit::{self, Found};
 use kurier_tests::cluster::{NODES, TestCluster, add_partitions};
 use kurier_tests::load::Load;
-use kurier_tests::proxy::{Direction, Flow, Proxy};
+use kurier_tests::proxy::{Direction, Flow};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -107,12 +107,8 @@ async fn answers_that_are_lost_under_load_write_nothing_twice_and_change_no_orde
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn control_five_in_flight_without_idempotence_write_again_or_out_of_order() {
     let dispatch = Dispatch::behind_a_proxy(1, |builder| builder).await;
-    let bootstrap = dispatch
-        .proxy
-        .as_ref()
-        .map_or_else(|| dispatch.cluster.bootstrap().to_owned(), Proxy::bootstrap);
     let client = careless(
-        &bootstrap,
+        &dispatch.bootstrap(),
         &[
             ("enable.idempotence", "false"),
             ("max.in.flight.requests.per.connection", "5"),

@@ -95,9 +95,9 @@ async fn a_process_whose_answers_never_come_stops_reading_and_does_not_grow() {
     let dispatch = Dispatch::behind_a_proxy(1, |builder| builder).await;
     let proxy = dispatch.proxy.as_ref();
     swallow_answers(&*dispatch.cluster, proxy);
-    let bootstrap = proxy.map_or_else(|| dispatch.cluster.bootstrap().into(), Proxy::bootstrap);
     let mut kurier =
-        Kurier::telling(&bootstrap, &["produce", TOPIC, "--input", "raw"], drop).unwrap();
+        Kurier::telling(&dispatch.bootstrap(), &["produce", TOPIC, "--input", "raw"], drop)
+            .unwrap();
     let mut input = kurier.input().unwrap();
     let read = Arc::new(AtomicUsize::new(0));
     let reading = Arc::clone(&read);
