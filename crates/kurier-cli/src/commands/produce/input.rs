@@ -1,0 +1,127 @@
+//! The lines that `produce` reads: of files, of standard input, or made as samples; each knows where it
+//! comes from.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::args::{Input, ProduceArgs};
+
+/// Lines in chunks; an error is that of one file, and the others go on.
+pub(super) type Lines = mpsc::Receiver<io::Result<Vec<Line>>>;
+
+/// A line with where it comes from.
+pub(super) struct Line {
+    pub(super) file: Arc<str>,
+    pub(super) number: u64,
+    pub(super) bytes: Vec<u8>,
+    /// It went on beyond [`LINE_BYTES_MAX`]; `bytes` is its beginning.
+    pub(super) cut: bool,
+}
+
+/// Chunks of lines read ahead.
+const AHEAD: usize = 8;
+/// Lines in a chunk.
+const CHUNK_LINES: usize = 256;
+/// Bytes read at once; a chunk holds no more, but for one long line.
+const READ_BYTES: usize = 128 * 1024;
+/// A longer line cannot be a message: the limit of one is 1,000,000 bytes.
+pub(super) const LINE_BYTES_MAX: u64 = 4 << 20;
+
+/// Lines of the files, of standard input, or samples, read ahead on a thread of their own.
+pub(super) fn source(args: &ProduceArgs) -> Lines {
+    let (out, lines) = mpsc::channel(AHEAD);
+    let (files, sample, input) = (args.files.clone(), args.sample, args.input);
+    // Ends with the input, or when nobody takes its lines; a read of a terminal ends with the process.
+    tokio::task::spawn_blocking(move || match sample {
+        Some(count) => samples(count, &out),
+        None if files.is_empty() => read_file(Path::new("-"), input, &out),
+        None => files.iter().for_each(|file: &PathBuf| read_file(file, input, &out)),
+    });
+    lines
+}
+
+type Out = mpsc::Sender<io::Result<Vec<Line>>>;
+
+fn samples(count: u64, out: &Out) {
+    let file: Arc<str> = "sample".into();
+    let mut numbers = 1..=count;
+    loop {
+        let line = |number| {
+            let bytes = format!("Test message {number}").into_bytes();
+            Line { file: Arc::clone(&file), number, bytes, cut: false }
+        };
+        let chunk: Vec<Line> = numbers.by_ref().take(CHUNK_LINES).map(line).collect();
+        if chunk.is_empty() || out.blocking_send(Ok(chunk)).is_err() {
+            return;
+        }
+    }
+}
+
+fn read_file(path: &Path, input: Input, out: &Out) {
+    let name: Arc<str> = path.display().to_string().into();
+    let failed = |error: io::Error| io::Error::new(error.kind(), format!("{name}: {error}"));
+    let read = || -> io::Result<()> {
+        if path == Path::new("-") {
+            return read_lines(io::stdin(), input, &name, out);
+        }
+        read_lines(File::open(path)?, input, &name, out)
+    };
+    if let Err(error) = read() {
+        // Nobody takes it only when the command is ending.
+        let _ = out.blocking_send(Err(failed(error)));
+    }
+}
+
+/// Hands lines on in chunks: whatever whole lines one read gave, so that a slow writer's line goes out
+/// at once. Empty lines are no messages.
+fn read_lines(from: impl Read, input: Input, name: &Arc<str>, out: &Out) -> io::Result<()> {
+    let mut from = BufReader::with_capacity(READ_BYTES, from);
+    let mut chunk = Vec::new();
+    let mut ended = Ok(());
+    for number in 1.. {
+        match read_line(&mut from, input) {
+            Ok(None) => break,
+            Ok(Some((bytes, _))) if bytes.is_empty() => {}
+            Ok(Some((bytes, cut))) => {
+                chunk.push(Line { file: Arc::clone(name), number, bytes, cut });
+            }
+            Err(error) => {
+                ended = Err(error);
+                break;
+            }
+        }
+        let waits = !from.buffer().contains(&b'\n');
+        if (waits || chunk.len() == CHUNK_LINES)
+            && !chunk.is_empty()
+            && out.blocking_send(Ok(std::mem::take(&mut chunk))).is_err()
+        {
+            return Ok(());
+        }
+    }
+    if !chunk.is_empty() {
+        // Nobody takes it only when the command is ending.
+        let _ = out.blocking_send(Ok(chunk));
+    }
+    ended
+}
+
+/// One line without its end, and whether it was cut short; `None` after the last. Of raw bytes only the
+/// line feed is an end.
+fn read_line(from: &mut impl BufRead, input: Input) -> io::Result<Option<(Vec<u8>, bool)>> {
+    let mut bytes = Vec::new();
+    if from.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut bytes)? == 0 {
+        return Ok(None);
+    }
+    if bytes.last() == Some(&b'\n') {
+        bytes.pop();
+        bytes.pop_if(|last| *last == b'\r' && input != Input::Raw);
+    } else if bytes.len() as u64 == LINE_BYTES_MAX {
+        from.skip_until(b'\n')?;
+        return Ok(Some((bytes, true)));
+    }
+    Ok(Some((bytes, false)))
+}
