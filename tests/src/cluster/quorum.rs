@@ -1,6 +1,7 @@
 //! Who leads the controllers' quorum of a KRaft cluster. Metadata does not say: a broker names any broker
-//! as the controller there (KIP-631). `DescribeQuorum` (KIP-642) does, and any broker passes the question
-//! on to the active controller. librdkafka does not ask it, so this is one request by hand.
+//! as the controller there (KIP-631). `DescribeQuorum` (KIP-642) does, and librdkafka does not ask it, so
+//! this is one request by hand. The controllers are asked themselves, of whom only the active one answers:
+//! a broker passes the question on, and waits 30 s for a controller that is frozen.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -19,16 +20,16 @@ use tokio::task::JoinSet;
 
 use super::PATIENCE;
 
-/// The active controller, as the first broker to know says.
+/// The active controller.
 ///
 /// # Errors
-/// When none has said within [`PATIENCE`].
-pub async fn leader(brokers: &[SocketAddr]) -> anyhow::Result<NodeId> {
+/// When none of the controllers says that it is, within [`PATIENCE`].
+pub async fn leader(controllers: &[SocketAddr]) -> anyhow::Result<NodeId> {
     let end = Instant::now() + PATIENCE;
     loop {
-        let mut last = anyhow::anyhow!("no brokers to ask");
+        let mut last = anyhow::anyhow!("nobody to ask");
         let mut asked: JoinSet<anyhow::Result<NodeId>> =
-            brokers.iter().map(|broker| ask(*broker)).collect();
+            controllers.iter().map(|controller| ask(*controller)).collect();
         while let Some(answer) = asked.join_next().await {
             match answer? {
                 Ok(leader) => return Ok(leader),
@@ -42,15 +43,15 @@ pub async fn leader(brokers: &[SocketAddr]) -> anyhow::Result<NodeId> {
     }
 }
 
-/// A frozen broker takes the question and never answers.
+/// A frozen controller takes the question and never answers.
 const ONE_ANSWER: Duration = Duration::from_secs(5);
 const VERSION: i16 = 0;
 /// More than any answer about one partition takes.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
-async fn ask(broker: SocketAddr) -> anyhow::Result<NodeId> {
+async fn ask(controller: SocketAddr) -> anyhow::Result<NodeId> {
     let conversation = async {
-        let mut socket = TcpStream::connect(broker).await?;
+        let mut socket = TcpStream::connect(controller).await?;
         socket.write_all(&question()?).await?;
         let size = usize::try_from(socket.read_i32().await?)?;
         ensure!(size <= ANSWER_BYTES_MAX, "an answer of {size} bytes");
@@ -60,8 +61,8 @@ async fn ask(broker: SocketAddr) -> anyhow::Result<NodeId> {
     };
     tokio::time::timeout(ONE_ANSWER, conversation)
         .await
-        .with_context(|| format!("{broker} is silent"))?
-        .with_context(|| format!("ask {broker}"))
+        .with_context(|| format!("{controller} is silent"))?
+        .with_context(|| format!("ask {controller}"))
 }
 
 /// The request with its length before it.

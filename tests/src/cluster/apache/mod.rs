@@ -282,7 +282,7 @@ impl TestCluster for ApacheKafka {
     }
 
     fn controller(&self) -> Asked<'_, Option<NodeId>> {
-        Box::pin(async move { quorum::leader(&self.ports.clients()).await.map(Some) })
+        Box::pin(async move { quorum::leader(&self.ports.controllers()).await.map(Some) })
     }
 
     fn routes(&self) -> Vec<Route> {

@@ -64,14 +64,14 @@ impl Ports {
         self.nodes[index.unwrap_or_else(|| panic!("there is no node {node}"))]
     }
 
-    /// The addresses for clients, in the nodes' order.
-    pub fn clients(&self) -> Vec<SocketAddr> {
-        self.nodes.iter().map(|node| address(node.clients)).collect()
+    /// The addresses of the controllers, in the nodes' order.
+    pub fn controllers(&self) -> Vec<SocketAddr> {
+        self.nodes.iter().map(|node| address(node.controller)).collect()
     }
 
     /// The addresses for clients as they take them.
     pub fn bootstrap(&self) -> String {
-        let addresses = self.clients().into_iter().map(|address| address.to_string());
+        let addresses = self.nodes.iter().map(|node| address(node.clients).to_string());
         addresses.collect::<Vec<_>>().join(",")
     }
 
