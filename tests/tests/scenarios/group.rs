@@ -35,6 +35,25 @@ async fn sender(cluster: &dyn TestCluster) -> Arc<MessageProducer> {
     Arc::new(builder.delivery(DeliveryProfile::Default).build().await.unwrap())
 }
 
+/// How an instance is started: `consume KIND`, with a property of its own or none.
+#[derive(Debug, Clone, Copy)]
+struct Kind {
+    name: &'static str,
+    property: &'static [&'static str],
+}
+
+const SINGLE: Kind = Kind { name: "single", property: &[] };
+const BATCH: Kind = Kind { name: "batch", property: &[] };
+/// As in a group with other clients: everybody gives up everything before partitions are handed out anew.
+const RANGE: Kind =
+    Kind { name: "single", property: &["-X", "partition.assignment.strategy=range"] };
+
+impl Kind {
+    fn shown(self) -> String {
+        [&[self.name], self.property].concat().join(" ")
+    }
+}
+
 /// An instance and what follows its lines.
 struct Member {
     process: Kurier,
@@ -42,9 +61,9 @@ struct Member {
 }
 
 impl Member {
-    fn start(cluster: &dyn TestCluster, books: &Arc<Books>, kind: &str, name: &str) -> Self {
+    fn start(cluster: &dyn TestCluster, books: &Arc<Books>, kind: Kind, name: &str) -> Self {
         let follower = Follower::new(books, GROUP, name);
-        Self { process: instance(cluster, kind, name, &[]), follower }
+        Self { process: instance(cluster, kind.name, name, kind.property), follower }
     }
 
     fn follow(&mut self) {
@@ -53,10 +72,10 @@ impl Member {
 }
 
 /// Three processes share three partitions; one is killed under load and the others go on.
-async fn one_of_three_is_killed(kind: &str) {
+async fn one_of_three_is_killed(kind: Kind) {
     let cluster = cluster().await.unwrap();
     create_topic(&*cluster, TOPIC, 3).await.unwrap();
-    let books = Arc::new(Books::named(&format!("1 of 3 killed, {kind}"), &[GROUP]));
+    let books = Arc::new(Books::named(&format!("1 of 3 killed, {}", kind.shown()), &[GROUP]));
     let mut members: Vec<Member> =
         ["1", "2", "3"].iter().map(|name| Member::start(&*cluster, &books, kind, name)).collect();
     within("one partition each", one_partition_each(&*cluster)).await;
@@ -87,7 +106,7 @@ async fn one_of_three_is_killed(kind: &str) {
     within("the last sample", sampler.finish()).await.unwrap();
     audit::enter(&books, cluster.bootstrap(), TOPIC).await.unwrap();
     let verdict = books.judge();
-    eprintln!("{:?}, {kind}, 1 of 3 killed: {verdict}", cluster.kind());
+    eprintln!("{:?}, {}, 1 of 3 killed: {verdict}", cluster.kind(), kind.shown());
     books.expect_holds(&verdict);
     assert_eq!(verdict.groups[0].foreign, 0, "{verdict}");
     // Three partitions, each at its end and at least once before.
@@ -122,12 +141,17 @@ async fn no_lag(cluster: &dyn TestCluster) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_single_instances_share_and_take_over_from_a_killed_one() {
-    one_of_three_is_killed("single").await;
+    one_of_three_is_killed(SINGLE).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_batch_instances_share_and_take_over_from_a_killed_one() {
-    one_of_three_is_killed("batch").await;
+    one_of_three_is_killed(BATCH).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_instances_with_the_range_assignor_share_and_take_over_from_a_killed_one() {
+    one_of_three_is_killed(RANGE).await;
 }
 
 /// Killed right after the first lines, long before a commit: the next instance gives them again.

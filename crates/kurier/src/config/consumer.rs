@@ -218,6 +218,7 @@ impl ConsumerConfig {
         let mut properties = vec![
             ("group.id", self.group.clone()),
             ("group.protocol", "classic".to_owned()),
+            // `range` and `roundrobin` are taken too: with them a group is shared with other clients.
             ("partition.assignment.strategy", "cooperative-sticky".to_owned()),
             ("session.timeout.ms", millis(self.session_timeout).to_string()),
             ("heartbeat.interval.ms", millis(self.heartbeat_interval).to_string()),

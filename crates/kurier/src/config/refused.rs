@@ -141,7 +141,6 @@ pub const REFUSED: &[Refusal] = &[
     row(Consumer, "group.instance.id", AllBut(&[]), "it follows from the instance", Some("static_membership and instance")),
     row(Consumer, "group.protocol", AllBut(&["classic"]), "the consumer protocol of KIP-848 is sound from librdkafka 2.15 on; 2.12 is linked", None),
     row(Consumer, "group.remote.assignor", AllBut(&[]), "it belongs to the consumer protocol, which is refused", None),
-    row(Consumer, "partition.assignment.strategy", AllBut(&["cooperative-sticky"]), "kurier gives partitions up one by one, and strategies must not be mixed within a group", None),
     row(Consumer, "enable.auto.commit", AllBut(FALSE), "a second committer could commit a message that is not handled", None),
     row(Consumer, "auto.commit.interval.ms", AllBut(&[]), "kurier commits, not librdkafka's timer", Some("commit_interval")),
     row(Consumer, "enable.auto.offset.store", AllBut(FALSE), "an offset would be stored before its message is handled", None),
