@@ -60,7 +60,9 @@ KINDS = {
 }
 
 
-def make(count):
+def goldens(count):
+    """`count` messages of each of the classic application's kinds, and what they must read as; the same each time."""
+    random.seed(20261123)
     for kind, form in KINDS.items():
         for number, moment in enumerate(moments(count)):
             message = {
@@ -69,7 +71,7 @@ def make(count):
                 "timestamp": form(moment).isoformat(),
             }
             utc = moment.replace(tzinfo=timezone.utc)
-            golden = {
+            yield {
                 "made_by": kind,
                 "line": json.dumps(message, ensure_ascii=number % 2 == 0),
                 "id": message["id"],
@@ -77,7 +79,6 @@ def make(count):
                 "microseconds": (utc - EPOCH) // MICROSECOND,
                 "isoformat": utc.isoformat(timespec="microseconds"),
             }
-            print(json.dumps(golden))
 
 
 def check():
@@ -103,10 +104,10 @@ def check():
 
 
 if __name__ == "__main__":
-    random.seed(20261123)
     arguments = sys.argv[1:]
     if arguments[:1] == ["make"]:
-        make(int(arguments[1]) if arguments[1:] else 60)
+        for golden in goldens(int(arguments[1]) if arguments[1:] else 60):
+            print(json.dumps(golden))
     elif arguments == ["check"]:
         check()
     else:
