@@ -11,14 +11,19 @@ use kurier_broker::{Api, Fault, FaultAction};
 use kurier_tests::binary::Kurier;
 use kurier_tests::cluster::{NODES, TestCluster, admin};
 use kurier_tests::proxy::{Direction, Flow, Proxy};
+use rdkafka::producer::FutureRecord;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::careless::careless;
 use crate::dispatch::{Dispatch, TOPIC, again_or_out_of_order};
 use crate::{until, within};
 
 /// Longer than a message's way through this machine; for so long nothing must move.
 const STILL: Duration = Duration::from_secs(4);
+
+/// A budget that fills up at once.
+const SMALL: usize = 4 << 20;
 
 /// No answer to a write comes through any more.
 fn swallow_answers(cluster: &dyn TestCluster, proxy: Option<&Proxy>) {
@@ -47,9 +52,8 @@ async fn heal(cluster: &dyn TestCluster, proxy: Option<&Proxy>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_that_never_come_press_back_within_the_budget_and_cost_nothing() {
-    const BUDGET: usize = 4 << 20;
     let adjusted =
-        |builder: kurier::ProducerBuilder| builder.memory_bytes(BUDGET).message_bytes_max(100_000);
+        |builder: kurier::ProducerBuilder| builder.memory_bytes(SMALL).message_bytes_max(100_000);
     let dispatch = Arc::new(Dispatch::behind_a_proxy(3, adjusted).await);
     let content = "x".repeat(10_000);
     within("the first", dispatch.send("key 0", &content).await.unwrap()).await.unwrap();
@@ -68,7 +72,7 @@ async fn answers_that_never_come_press_back_within_the_budget_and_cost_nothing()
     let message = Message::new(&*content).unwrap().with_key("key 0");
     // What DELIVERY and the options' documentation count for each: its bytes and 512.
     let cost = message.to_json().unwrap().len() + "key 0".len() + 512;
-    let room = (BUDGET / cost) as u64;
+    let room = (SMALL / cost) as u64;
     until("a full memory", || dispatch.books.counts().2 == room).await;
     let full = dispatch.books.counts();
     let begun = Instant::now();
@@ -81,9 +85,22 @@ async fn answers_that_never_come_press_back_within_the_budget_and_cost_nothing()
     enough.cancel();
     within("the senders", tasks.join_all()).await;
     let dispatch = Arc::into_inner(dispatch).unwrap();
-    let figures = format!("{room} messages of {cost} bytes fill {BUDGET} for {STILL:?}");
+    let figures = format!("{room} messages of {cost} bytes fill {SMALL} for {STILL:?}");
     let (verdict, _) = dispatch.finish(&figures).await;
     assert_eq!((verdict.failed, again_or_out_of_order(&verdict)), (0, 0), "{verdict}");
+}
+
+/// The control: a client without this budget takes more from whoever sends, and makes nobody wait.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn control_without_the_budget_more_is_taken_while_no_answer_comes() {
+    let dispatch = Dispatch::behind_a_proxy(3, |builder| builder).await;
+    let client = careless(&dispatch.bootstrap(), &[("enable.idempotence", "true")]);
+    swallow_answers(&*dispatch.cluster, dispatch.proxy.as_ref());
+    let content = "x".repeat(10_000);
+    let record = || FutureRecord::<(), _>::to(TOPIC).payload(&content);
+    let taken = (0..1_000).filter(|_| client.send_result(record()).is_ok()).count();
+    eprintln!("control: {} bytes taken at once", taken * content.len());
+    assert!(SMALL < taken * content.len(), "only {taken} messages were taken");
 }
 
 /// A process, so that its memory is its own; with the default budget.
