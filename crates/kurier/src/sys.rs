@@ -3,7 +3,7 @@
 //! Owns: the effective configuration of a live client, a commit with a deadline and an answer for each
 //! partition; delivery reports by the batch, with the records of those that failed (`produce`);
 //! partition queues read by the batch (`consume`); admin requests (`admin`) and their answers
-//! (`answer`). It decides nothing.
+//! (`answer`), what a group has committed (`stored`). It decides nothing.
 #![allow(
     unsafe_code,
     reason = "rdkafka's safe API has no call for these; each block says why it is sound"
@@ -16,6 +16,7 @@ mod ends;
 mod message;
 mod metadata;
 mod produce;
+mod stored;
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char};
@@ -37,6 +38,7 @@ pub(crate) use metadata::{Metadata, Topics, metadata, was_reached};
 #[cfg(test)]
 pub(crate) use produce::break_for_good;
 pub(crate) use produce::{Blame, Kept, Persisted, Report, ReportQueue, Reports};
+pub(crate) use stored::stored;
 
 use crate::ids::{Offset, PartitionId, TopicPartition};
 

@@ -23,6 +23,7 @@ mod patience;
 mod poison;
 mod pressure;
 mod rebalances;
+mod refused;
 mod remade;
 mod roles;
 mod round_trip;

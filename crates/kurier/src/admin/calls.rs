@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext};
 use tokio::sync::oneshot;
@@ -31,6 +32,7 @@ pub(super) struct Calls {
     /// Takes the last reference, so that the client ends on the thread.
     hand_over: mpsc::Sender<Arc<Native>>,
     ended: oneshot::Receiver<()>,
+    properties: Vec<(String, String)>,
 }
 
 struct Native {
@@ -75,7 +77,7 @@ impl Calls {
                 let reason = format!("the admin client's thread can't be started: {error}");
                 ConfigProblems::from(crate::ConfigProblem::new("bootstrap", "", reason))
             })?;
-        Ok(Self { native: Some(native), hand_over, ended })
+        Ok(Self { native: Some(native), hand_over, ended, properties })
     }
 
     /// Asks, and waits at most `timeout` (and a little) for the answer.
@@ -111,6 +113,26 @@ impl Calls {
         let native = Arc::clone(self.native());
         let asked = tokio::task::spawn_blocking(move || {
             sys::metadata(native.admin.client().client(), &topics, timeout)
+        });
+        asked.await.unwrap_or_else(|error| {
+            Err(Fault { code: RDKafkaErrorCode::Fail, reason: error.to_string() })
+        })
+    }
+
+    /// What a group has committed. Each question has a client of its own: one that was told who the
+    /// coordinator is asks that node for ever.
+    pub(super) async fn stored(&self, group: &str, timeout: Duration) -> Result<Answer, Fault> {
+        let mut config = native_config(&self.properties);
+        let group = group.to_owned();
+        let asked = tokio::task::spawn_blocking(move || {
+            // It never subscribes, so it is no member.
+            let client = config.set("group.id", &group).set("enable.auto.commit", "false");
+            let client: BaseConsumer<Listener> =
+                client.create_with_context(Listener::default()).map_err(|error| Fault {
+                    code: RDKafkaErrorCode::Fail,
+                    reason: error.to_string(),
+                })?;
+            sys::stored(&client, &group, timeout)
         });
         asked.await.unwrap_or_else(|error| {
             Err(Fault { code: RDKafkaErrorCode::Fail, reason: error.to_string() })
@@ -234,6 +256,8 @@ impl ClientContext for Listener {
         }
     }
 }
+
+impl ConsumerContext for Listener {}
 
 impl ProducerContext for Listener {
     type DeliveryOpaque = ();

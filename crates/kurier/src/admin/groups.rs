@@ -183,7 +183,8 @@ impl Admin {
                 })
                 .collect::<Result<BTreeMap<_, _>, Fault>>()
         };
-        self.question(&doing, &Request::GroupOffsets(group), read).await
+        let ask = |left| async move { read(&self.calls.stored(group, left).await?) };
+        self.until(self.deadline(), &doing, ask, ClientError::is_retriable).await
     }
 
     /// How far a group is behind, for each partition it has committed or owns.

@@ -19,6 +19,7 @@ mod poll;
 mod rebalance;
 mod report;
 mod run;
+mod silent;
 mod single;
 mod start;
 mod trouble;

@@ -23,6 +23,7 @@ use super::lanes::{Common, Lane, Orders, Spawn};
 use super::mailbox::{Ending, Letter};
 use super::rebalance::Leaving;
 use super::report::{ConsumeReport, Ended, StoppedPartition};
+use super::silent::Silent;
 use super::start::Survey;
 use super::trouble::Waiting;
 use super::vitals::Vitals;
@@ -60,6 +61,7 @@ pub(super) struct Keeper {
     pub(super) closing: bool,
     pub(super) progress: Arc<Progress>,
     pub(super) vitals: Vitals,
+    pub(super) silent: Silent,
     letters: Vec<Letter>,
 }
 
@@ -101,6 +103,7 @@ impl Keeper {
             closing: false,
             progress,
             vitals: Vitals::new(health),
+            silent: Silent::default(),
             letters: Vec::new(),
         }
     }
@@ -133,6 +136,7 @@ impl Keeper {
         self.serve();
         self.read_commit();
         self.rebalance();
+        self.begin_silent();
         let now = Instant::now();
         if self.leaving.is_none() {
             self.committer.begin_due(&self.client, &self.tracker, now);

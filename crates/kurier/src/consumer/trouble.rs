@@ -107,6 +107,7 @@ impl Keeper {
     /// Deals with what librdkafka said.
     pub(super) fn trouble(&mut self, trouble: &Trouble) {
         let Trouble { code, reason } = trouble;
+        self.silent.hear(trouble, Instant::now());
         match code {
             Code::AllBrokersDown => self.waiting.for_cluster(reason, &self.common.listener),
             Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => {

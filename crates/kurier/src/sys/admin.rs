@@ -30,8 +30,6 @@ pub(crate) enum Request<'a> {
     TopicConfigs(&'a str),
     ListGroups,
     DescribeGroup(&'a str),
-    /// All offsets the group has committed.
-    GroupOffsets(&'a str),
     /// Offsets by a moment in milliseconds, or by one of the special values of `ListOffsets`.
     Offsets(&'a [(TopicPartition, i64)]),
 }
@@ -132,10 +130,14 @@ impl<C: ProducerContext> Admin<C> {
             Request::TopicConfigs(_) => Op::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS,
             Request::ListGroups => Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPS,
             Request::DescribeGroup(_) => Op::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS,
-            Request::GroupOffsets(_) => Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS,
             Request::Offsets(_) => Op::RD_KAFKA_ADMIN_OP_LISTOFFSETS,
         };
-        let options = self.options(op, ticket, timeout)?;
+        // SAFETY: the client is alive; the opaque is a number to us.
+        let options = unsafe {
+            let options = Options::new(self.handle(), op, timeout)?;
+            rd::rd_kafka_AdminOptions_set_opaque(options.0, ticket as *mut c_void);
+            options
+        };
         match request {
             Request::CreateTopic { name, partitions, replication, configs } => {
                 self.create_topic(&options, name, (*partitions, *replication), configs)
@@ -158,7 +160,6 @@ impl<C: ProducerContext> Admin<C> {
                 }
                 Ok(())
             }
-            Request::GroupOffsets(group) => self.group_offsets(&options, group),
             Request::Offsets(specs) => self.offsets(&options, specs),
         }
     }
@@ -196,43 +197,6 @@ impl<C: ProducerContext> Admin<C> {
 
     fn queue(&self) -> *mut rd::rd_kafka_queue_t {
         self.queue.0.as_ptr()
-    }
-
-    fn options(
-        &self,
-        op: rd::rd_kafka_admin_op_t,
-        ticket: usize,
-        timeout: Duration,
-    ) -> Result<Options, Fault> {
-        use rd::rd_kafka_admin_op_t as Op;
-        // librdkafka's range for both is 0 (or 1) to an hour.
-        let millis = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX).clamp(1, 3_600_000);
-        let mut reason = [0; 256];
-        let at = reason.as_mut_ptr();
-        // SAFETY: the client is alive, the buffer as long as said; options are destroyed when dropped.
-        unsafe {
-            let options = Options(rd::rd_kafka_AdminOptions_new(self.handle(), op));
-            if options.0.is_null() {
-                return Err(Fault::invalid("no such request"));
-            }
-            rd::rd_kafka_AdminOptions_set_opaque(options.0, ticket as *mut c_void);
-            let mut set =
-                rd::rd_kafka_AdminOptions_set_request_timeout(options.0, millis, at, reason.len());
-            let changes = [Op::RD_KAFKA_ADMIN_OP_CREATETOPICS, Op::RD_KAFKA_ADMIN_OP_DELETETOPICS];
-            if error_code(set).is_none() && changes.contains(&op) {
-                // How long the broker may take; after it, it answers that it goes on.
-                set = rd::rd_kafka_AdminOptions_set_operation_timeout(
-                    options.0,
-                    millis,
-                    at,
-                    reason.len(),
-                );
-            }
-            match error_code(set) {
-                None => Ok(options),
-                Some(code) => Err(Fault { code, reason: text(at) }),
-            }
-        }
     }
 
     fn create_topic(
@@ -301,19 +265,6 @@ impl<C: ProducerContext> Admin<C> {
         Ok(())
     }
 
-    fn group_offsets(&self, options: &Options, group: &str) -> Result<(), Fault> {
-        let group = c_string(group)?;
-        // SAFETY: as in `ask`; null asks for all partitions. The request is copied and destroyed here.
-        unsafe {
-            let asked = rd::rd_kafka_ListConsumerGroupOffsets_new(group.as_ptr(), ptr::null());
-            let asked = Destroy(asked, rd::rd_kafka_ListConsumerGroupOffsets_destroy);
-            let mut groups = [asked.0];
-            let (handle, queue) = (self.handle(), self.queue());
-            rd::rd_kafka_ListConsumerGroupOffsets(handle, groups.as_mut_ptr(), 1, options.0, queue);
-        }
-        Ok(())
-    }
-
     fn offsets(&self, options: &Options, specs: &[(TopicPartition, i64)]) -> Result<(), Fault> {
         let mut list = TopicPartitionList::with_capacity(specs.len());
         for (TopicPartition { topic, partition }, spec) in specs {
@@ -344,6 +295,48 @@ impl<C: ProducerContext> Drop for Admin<C> {
 /// Options of one request, destroyed when dropped.
 pub(super) struct Options(pub(super) *mut rd::rd_kafka_AdminOptions_t);
 
+impl Options {
+    /// # Errors
+    /// When librdkafka has no such request.
+    ///
+    /// # Safety
+    /// `client` is alive.
+    pub(super) unsafe fn new(
+        client: *mut rd::rd_kafka_t,
+        op: rd::rd_kafka_admin_op_t,
+        timeout: Duration,
+    ) -> Result<Self, Fault> {
+        use rd::rd_kafka_admin_op_t as Op;
+        // librdkafka's range for both is 0 (or 1) to an hour.
+        let millis = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX).clamp(1, 3_600_000);
+        let mut reason = [0; 256];
+        let at = reason.as_mut_ptr();
+        // SAFETY: the caller's; the buffer is as long as said; options are destroyed when dropped.
+        unsafe {
+            let options = Self(rd::rd_kafka_AdminOptions_new(client, op));
+            if options.0.is_null() {
+                return Err(Fault::invalid("no such request"));
+            }
+            let mut set =
+                rd::rd_kafka_AdminOptions_set_request_timeout(options.0, millis, at, reason.len());
+            let changes = [Op::RD_KAFKA_ADMIN_OP_CREATETOPICS, Op::RD_KAFKA_ADMIN_OP_DELETETOPICS];
+            if error_code(set).is_none() && changes.contains(&op) {
+                // How long the broker may take; after it, it answers that it goes on.
+                set = rd::rd_kafka_AdminOptions_set_operation_timeout(
+                    options.0,
+                    millis,
+                    at,
+                    reason.len(),
+                );
+            }
+            match error_code(set) {
+                None => Ok(options),
+                Some(code) => Err(Fault { code, reason: text(at) }),
+            }
+        }
+    }
+}
+
 impl Drop for Options {
     fn drop(&mut self) {
         if !self.0.is_null() {
@@ -363,6 +356,6 @@ impl<T> Drop for Destroy<T> {
     }
 }
 
-fn c_string(text: &str) -> Result<CString, Fault> {
+pub(super) fn c_string(text: &str) -> Result<CString, Fault> {
     CString::new(text).map_err(|_| Fault::invalid("a NUL character in a name or value"))
 }
