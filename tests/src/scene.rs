@@ -51,7 +51,11 @@ impl Scene {
     /// The topic with so many empty partitions. The group's name is the scenario's own: on Apache Kafka
     /// a member that a scenario before has left behind is in nobody's way then.
     pub async fn set(group: &str, partitions: u32) -> Self {
-        let cluster = cluster().await.unwrap();
+        Self::on(cluster().await.unwrap(), group, partitions).await
+    }
+
+    /// The same on a cluster that is there already.
+    pub async fn on(cluster: Box<dyn TestCluster>, group: &str, partitions: u32) -> Self {
         create_topic(&*cluster, TOPIC, partitions).await.unwrap();
         let books = Arc::new(Books::new(&[group]));
         let producer = producer(cluster.bootstrap());
@@ -211,10 +215,15 @@ impl Scene {
 
     /// Waits until exactly this is committed, see [`committed`](Self::committed).
     pub async fn until_committed(&self, wanted: &BTreeMap<i32, i64>) {
+        self.until_committed_by(&self.group, wanted).await;
+    }
+
+    /// The same of another group.
+    pub async fn until_committed_by(&self, group: &str, wanted: &BTreeMap<i32, i64>) {
         let admin = admin(self.bootstrap()).unwrap();
         let same = async {
             loop {
-                match admin.group_offsets(&self.group).await {
+                match admin.group_offsets(group).await {
                     Ok(offsets) if past_the_beginning(&offsets) == *wanted => return,
                     _ => {}
                 }
@@ -280,11 +289,22 @@ impl Watched {
         self.end().await
     }
 
+    /// Asks it to end, and waits until it has, however that is: with brokers that don't answer its client
+    /// may not be closed.
+    pub async fn stop_somehow(mut self) -> ConsumeReport {
+        self.stop.cancel();
+        self.ended().await
+    }
+
     /// Waits until it ends by itself.
     pub async fn end(mut self) -> ConsumeReport {
-        let report = within("the end of a member", &mut self.run).await.unwrap().unwrap();
+        let report = self.ended().await;
         assert_eq!(report.closed, Closed::Clean);
         report
+    }
+
+    async fn ended(&mut self) -> ConsumeReport {
+        within("the end of a member", &mut self.run).await.unwrap().unwrap()
     }
 }
 

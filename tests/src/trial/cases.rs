@@ -33,6 +33,8 @@ pub enum Fault {
     TwoNodesDown,
     /// Two nodes are frozen for 45 s and thawed for 20 s, ten times.
     TwoNodesFreeze,
+    /// The group's coordinator is dead for ten minutes.
+    CoordinatorAway,
     /// Producers are killed and started again, each time with what they had no answer for.
     SendersKilled,
     /// Members are killed, and others come.
@@ -103,6 +105,12 @@ pub const CASES: &[Case] = &[
     Case {
         name: "freeze-two",
         fault: Fault::TwoNodesFreeze,
+        members: (Single, Task),
+        senders: (Idempotent, Task),
+    },
+    Case {
+        name: "coordinator-gone",
+        fault: Fault::CoordinatorAway,
         members: (Single, Task),
         senders: (Idempotent, Task),
     },
@@ -200,6 +208,7 @@ impl fmt::Display for Fault {
             Self::EachNodeRestarted => "all nodes restarted, one after another",
             Self::TwoNodesDown => "two nodes down for 60 s",
             Self::TwoNodesFreeze => "two nodes frozen for 45 s, thawed for 20 s, 10 times",
+            Self::CoordinatorAway => "the group's coordinator dead for 10 minutes",
             Self::SendersKilled => "`kurier produce` killed amid its work, 3 times",
             Self::MembersKilled => "`kurier consume` killed amid its work, 3 times",
             Self::MembersComeAndGo => "a member joins or leaves every 5 s",

@@ -6,6 +6,7 @@ use anyhow::{Context as _, ensure};
 use kurier::{Admin, PartitionId};
 use tokio::time::Instant;
 
+use super::absence::coordinator_away;
 use super::freezes::freeze_two;
 use super::run::{GROUP, PARTITIONS, Run, TOPIC};
 use super::{Fault, How, Target};
@@ -31,6 +32,7 @@ pub async fn strike(fault: Fault, run: &mut Run<'_>) -> anyhow::Result<()> {
         Fault::EachNodeRestarted => each_node_restarted(run).await,
         Fault::TwoNodesDown => two_nodes_down(run).await,
         Fault::TwoNodesFreeze => freeze_two(run).await,
+        Fault::CoordinatorAway => coordinator_away(run).await,
         Fault::SendersKilled => senders_killed(run).await,
         Fault::MembersKilled => members_killed(run).await,
         Fault::MembersComeAndGo => members_come_and_go(run).await,

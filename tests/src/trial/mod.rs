@@ -4,6 +4,7 @@
 //! a selection is short enough for every day, and the runner of all (`--bin trial`), which writes the
 //! table of results.
 
+mod absence;
 mod cases;
 mod control;
 mod faults;

@@ -6,7 +6,9 @@
 mod bad_records;
 mod bounds;
 mod careless;
+mod closing;
 mod commits;
+mod coordinator;
 mod corrupt;
 mod dispatch;
 mod failures;
@@ -26,7 +28,9 @@ mod rebalances;
 mod refused;
 mod remade;
 mod roles;
+mod rolling;
 mod round_trip;
+mod signals;
 mod turned_away;
 mod waiting;
 
