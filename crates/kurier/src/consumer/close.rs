@@ -27,6 +27,11 @@ const REAPER: &str = "kurier-reaper";
 /// The least that is kept of the deadline for the commit and for leaving.
 const RESERVE_MAX: Duration = Duration::from_secs(5);
 
+/// No commit is begun again later than this before the group is left: with one under way in the client,
+/// the group was not left, and the client was closed all the same. It takes some 300 ms with a coordinator
+/// that answers that it is not ready, since the client asks three times.
+const LAST_COMMIT: Duration = Duration::from_millis(700);
+
 /// What is known of a run outside its thread, in case the thread does not come back.
 #[derive(Debug)]
 pub(super) struct Progress {
@@ -127,7 +132,8 @@ impl Keeper {
                 .map(|open| open.partition)
                 .filter(|one| !(asked && self.refused.get(one).is_some_and(refused)))
                 .collect();
-            if open.is_empty() || until <= now {
+            let late = until <= now || (asked && until <= now + LAST_COMMIT);
+            if open.is_empty() || late {
                 break;
             }
             let longest = now + self.config.commit_deadline;
