@@ -5,8 +5,8 @@ mod input;
 mod outgoing;
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use kurier::{DeliveryProfile, DeliveryReport, MessageProducer, SendError};
@@ -50,14 +50,15 @@ pub async fn run(args: ProduceArgs, global: &Global, signals: &Signals) -> anyho
         }
         Ok::<(), SendError>(())
     };
+    let told = OnceLock::new();
     let sent = tokio::select! {
         sent = sending => sent,
-        () = no_more_patience(signals) => Ok(()),
+        () = no_more_patience(signals, &told) => Ok(()),
     };
     let report = tokio::select! {
         report = producer.close(global.timeout.unwrap_or(FOR_EVER)) => Some(report),
         // The producer's thread may be held by a report that nobody reads.
-        () = no_more_patience(signals) => {
+        () = no_more_patience(signals, &told) => {
             tokio::time::timeout(LAST_WAIT, producer.close(Duration::ZERO)).await.ok()
         }
     };
@@ -200,11 +201,13 @@ fn reported(report: &DeliveryReport) -> Value {
     }
 }
 
-/// Ends with the second signal, or [`SHUTDOWN`] after the first.
-async fn no_more_patience(signals: &Signals) {
+/// Ends with the second signal, or [`SHUTDOWN`] after the first, which it notes in `told`: whoever waits
+/// again has what is left of that time.
+async fn no_more_patience(signals: &Signals, told: &OnceLock<Instant>) {
     let late = async {
         signals.drain.cancelled().await;
-        tokio::time::sleep(SHUTDOWN).await;
+        let told = *told.get_or_init(Instant::now);
+        tokio::time::sleep_until((told + SHUTDOWN).into()).await;
     };
     tokio::select! {
         () = late => {}
