@@ -103,19 +103,24 @@ fn break_client(producer: &MessageProducer) {
 const TASKS: usize = 16;
 const EACH: usize = 300;
 
-/// Sixteen tasks send at once, each its own key; `meanwhile` is done once a quarter is accepted. What
-/// came of each message, by key.
+/// Sixteen tasks send at once, each its own key; `meanwhile` begins once a quarter is accepted, and the
+/// last message of each key waits for its end. What came of each message, by key.
 async fn load(
     producer: &Arc<MessageProducer>,
     meanwhile: impl Future<Output = ()>,
 ) -> Vec<Vec<Option<Outcome>>> {
     let quarter = Arc::new(tokio::sync::Semaphore::new(0));
+    let (over, done) = tokio::sync::watch::channel(false);
     let mut tasks = tokio::task::JoinSet::new();
     for key in 0..TASKS {
         let (producer, quarter) = (Arc::clone(producer), Arc::clone(&quarter));
+        let mut done = done.clone();
         tasks.spawn(async move {
             let mut deliveries = Vec::new();
             for number in 0..EACH {
+                if number + 1 == EACH {
+                    done.wait_for(|done| *done).await.unwrap();
+                }
                 let message = message(&number.to_string()).with_key(format!("key {key}"));
                 deliveries.push(producer.send(TOPIC, &message).await.ok());
                 quarter.add_permits(1);
@@ -133,6 +138,7 @@ async fn load(
     }
     let _permits = quarter.acquire_many((TASKS * EACH / 4) as u32).await.unwrap();
     meanwhile.await;
+    over.send_replace(true);
     within("the load", tasks.join_all()).await
 }
 
