@@ -55,10 +55,12 @@ pub async fn run(args: ProduceArgs, global: &Global, signals: &Signals) -> anyho
         sent = sending => sent,
         () = no_more_patience(signals, &told) => Ok(()),
     };
+    let mut failed_before = 0;
     let report = tokio::select! {
         report = producer.close(global.timeout.unwrap_or(FOR_EVER)) => Some(report),
         // The producer's thread may be held by a report that nobody reads.
         () = no_more_patience(signals, &told) => {
+            failed_before = tally.failed.load(Ordering::Relaxed);
             tokio::time::timeout(LAST_WAIT, producer.close(Duration::ZERO)).await.ok()
         }
     };
@@ -67,9 +69,9 @@ pub async fn run(args: ProduceArgs, global: &Global, signals: &Signals) -> anyho
     let left = next_line.or_else(|| first_of(lines.try_recv().ok()?.ok()?));
     let delivered = tally.delivered.load(Ordering::Relaxed);
     let (failed, bad) = (tally.failed.load(Ordering::Relaxed), tally.bad.load(Ordering::Relaxed));
-    let reported = delivered + failed;
+    // Without a report, what has failed since is on its way into it.
     let unsent = report.map_or_else(
-        || tally.accepted.load(Ordering::Relaxed).saturating_sub(reported),
+        || tally.accepted.load(Ordering::Relaxed).saturating_sub(delivered + failed_before),
         |report| report.unsent.len() as u64,
     );
     if args.report == ReportKind::Summary {
