@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use kurier::{
     Batch, BatchMessageConsumer, Batches, Closed, ConsumeError, ConsumeReport, ConsumerBuilder,
-    ConsumerEvent, Context, Decoder, Failure, Health, JsonDecoder, MessageDecoder, RawDecoder,
-    Received, RetryPolicy, Single, SingleMessageConsumer, StoppedPartition, TextDecoder,
+    Context, Decoder, Failure, Health, JsonDecoder, MessageDecoder, RawDecoder, Received,
+    RetryPolicy, Single, SingleMessageConsumer, StoppedPartition, TextDecoder,
 };
 use serde_json::value::RawValue;
 use tokio::time::MissedTickBehavior;
@@ -143,8 +143,7 @@ fn configured<K, D>(
         .properties(global.properties.iter().cloned())
         .from(args.from)
         .exit_at_end(args.exit_at_end)
-        .static_membership(args.static_membership)
-        .on_event(log);
+        .static_membership(args.static_membership);
     if let Some(group) = &args.group {
         builder = builder.group(group);
     }
@@ -171,16 +170,6 @@ fn configured<K, D>(
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LAST_PAUSE: Duration = Duration::from_secs(30);
-
-/// The library logs the rest itself.
-fn log(event: &ConsumerEvent) {
-    if let ConsumerEvent::PartitionStopped(stopped) = event {
-        tracing::error!(
-            partition = %stopped.partition, offset = stopped.offset.0, reason = stopped.reason,
-            "this partition goes no further here: the message is not handled and not committed"
-        );
-    }
-}
 
 /// Standard output, and what to do when nobody reads it.
 struct Out {

@@ -214,7 +214,10 @@ impl Keeper {
         held.stopped = true;
         held.halt();
         let StoppedPartition { offset, attempts, reason, .. } = &stopped;
-        tracing::error!(%partition, %offset, attempts, %reason, "partition stopped");
+        tracing::error!(
+            %partition, %offset, attempts, %reason,
+            "partition stopped: this message is not handled, and nothing is committed past it"
+        );
         self.report.stopped.push(stopped.clone());
         self.show_now(Instant::now());
         self.common.listener.tell(|| ConsumerEvent::PartitionStopped(stopped));
