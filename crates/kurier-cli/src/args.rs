@@ -118,7 +118,8 @@ pub enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// A cluster, a producer and consumers, a broker killed under load, and a verdict on every message
+    /// A cluster, a producer and consumers, a broker killed under load, and a verdict on every message;
+    /// with --bootstrap on that cluster, else on an embedded one
     Demo(DemoArgs),
     /// The embedded cluster and its nodes
     #[command(subcommand)]
@@ -175,11 +176,20 @@ pub enum ClusterCommand {
         memory: usize,
     },
     /// Kill a node: its sockets die at once
-    Kill { node: i32 },
+    Kill {
+        /// The node's number, from 1
+        node: i32,
+    },
     /// Stop a node: it hands over what it leads first
-    Stop { node: i32 },
+    Stop {
+        /// The node's number, from 1
+        node: i32,
+    },
     /// Start a node that was killed or stopped
-    Start { node: i32 },
+    Start {
+        /// The node's number, from 1
+        node: i32,
+    },
     /// The nodes, of any Kafka
     Info,
     /// Whether every partition has a leader and all its replicas; exit code 10 when not
@@ -194,6 +204,7 @@ pub enum ClusterCommand {
 pub enum TopicCommand {
     /// Create a topic
     Create {
+        /// The topic
         name: String,
         /// How many partitions
         #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
@@ -208,11 +219,18 @@ pub enum TopicCommand {
     /// List topics
     List,
     /// Partitions, leaders, replicas and offsets of a topic
-    Describe { name: String },
+    Describe {
+        /// The topic
+        name: String,
+    },
     /// Delete a topic and everything in it
-    Delete { name: String },
+    Delete {
+        /// The topic
+        name: String,
+    },
     /// Print the messages of a topic as they come, without a group: nothing is committed
     Tail {
+        /// The topic
         name: String,
         /// Where to begin: earliest, latest, or an RFC 3339 time
         #[arg(long, default_value = "latest", value_parser = from)]
@@ -231,14 +249,20 @@ pub enum GroupCommand {
     /// List groups
     List,
     /// Per partition what is committed, the end, the lag, and who has it
-    Describe { group: String },
-    /// The lag, in all and per partition; exit code 0 whatever it is
-    Lag { group: String },
+    Describe {
+        /// The group
+        group: String,
+    },
+    /// The lag in all, with -o json per partition too; exit code 0 however large it is
+    Lag {
+        /// The group
+        group: String,
+    },
 }
 
 #[derive(Debug, Args)]
 pub struct ProduceArgs {
-    /// Where to
+    /// The topic to send to
     pub topic: String,
     /// Files to read; standard input without, or as -
     pub files: Vec<PathBuf>,
@@ -328,7 +352,7 @@ pub struct ConsumeArgs {
     /// Leave, with exit code 10, after so long without reading though there is more [default: 60s]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub stall_after: Option<Duration>,
-    /// Attempts at a message before its partition stops
+    /// Attempts at a message before its partition stops [default: 5]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub retries: Option<u32>,
     /// What becomes of the run when a message can't be handled; its partition stops in any case
