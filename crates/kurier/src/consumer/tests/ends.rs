@@ -3,6 +3,14 @@
 use super::*;
 use crate::StartFrom;
 
+/// The mock lets a group that exists wait for its session timeout, less a second, at each join.
+fn brief(bootstrap: &str) -> ConsumerBuilder<Single, RawDecoder> {
+    let mut builder = single(bootstrap);
+    builder.config_mut().session_timeout = Duration::from_secs(4);
+    builder.config_mut().heartbeat_interval = Duration::from_millis(500);
+    builder
+}
+
 fn ignore(_: Message, _: Context) -> std::future::Ready<Result<(), Failure>> {
     std::future::ready(Ok(()))
 }
@@ -13,7 +21,7 @@ async fn exit_at_end_covers_empty_partitions_and_leaves_later_messages() {
     let bootstrap = cluster.bootstrap_servers();
     // Partition 2 is empty.
     produce(&bootstrap, numbered(2, 100));
-    let run = || single(&bootstrap).exit_at_end(true).run(ignore, CancellationToken::new());
+    let run = || brief(&bootstrap).exit_at_end(true).run(ignore, CancellationToken::new());
     let report = within(60, "the end", run()).await.unwrap();
     assert_eq!((report.handled, report.ended), (100, Ended::AtEnd));
     assert_eq!(report.closed, Closed::Clean);
@@ -33,7 +41,7 @@ async fn idle_exit_waits_for_handlers_and_for_silence() {
         }
         Ok::<(), Failure>(())
     };
-    let run = single(&bootstrap)
+    let run = brief(&bootstrap)
         .idle_exit(Duration::from_millis(500))
         .run(handler, CancellationToken::new());
     let report = within(60, "silence", run).await.unwrap();
@@ -49,7 +57,7 @@ async fn latest_passes_over_what_was_there_and_nothing_else() {
     let (tell, shutdown) = (Arc::clone(&assigned), CancellationToken::new());
     let seen = Arc::new(Seen::default());
     let (notes, stop) = (Arc::clone(&seen), shutdown.clone());
-    let run = single(&bootstrap)
+    let run = brief(&bootstrap)
         .from(StartFrom::Latest)
         .on_event(move |event| {
             if matches!(event, ConsumerEvent::Assigned { .. }) {
@@ -84,7 +92,7 @@ async fn a_group_that_has_committed_goes_on_from_there_whatever_from_says() {
     let bootstrap = cluster.bootstrap_servers();
     produce(&bootstrap, numbered(1, 10));
     let run = |from| {
-        let run = single(&bootstrap).from(from).exit_at_end(true);
+        let run = brief(&bootstrap).from(from).exit_at_end(true);
         run.run(ignore, CancellationToken::new())
     };
     assert_eq!(within(60, "first", run(StartFrom::Earliest)).await.unwrap().handled, 10);
@@ -103,7 +111,7 @@ async fn a_topic_that_does_not_exist_yet_is_waited_for() {
     let (told, mut waiting) = tokio::sync::mpsc::unbounded_channel();
     let shutdown = CancellationToken::new();
     let stop = shutdown.clone();
-    let run = single(&bootstrap)
+    let run = brief(&bootstrap)
         .on_event(move |event| match event {
             ConsumerEvent::WaitingForTopics { topics } => told.send(topics.clone()).unwrap(),
             ConsumerEvent::ClusterBack => told.send(Vec::new()).unwrap(),
@@ -139,7 +147,7 @@ async fn a_cluster_that_does_not_answer_is_waited_for() {
         cluster.broker_down(node).unwrap();
     }
     let (told, mut waiting) = tokio::sync::mpsc::unbounded_channel();
-    let run = single(&bootstrap)
+    let run = brief(&bootstrap)
         .property("reconnect.backoff.max.ms", "500")
         .on_event(move |event| match event {
             ConsumerEvent::WaitingForCluster { .. } => told.send("waiting").unwrap(),
@@ -172,7 +180,7 @@ async fn an_idle_consumer_tells_of_an_outage_and_goes_on_after_it() {
     produce(&bootstrap, numbered(1, 5));
     let (told, mut events) = tokio::sync::mpsc::unbounded_channel();
     let shutdown = CancellationToken::new();
-    let run = single(&bootstrap)
+    let run = brief(&bootstrap)
         .property("reconnect.backoff.max.ms", "500")
         .on_event(move |event| match event {
             ConsumerEvent::WaitingForCluster { .. } => told.send("waiting").unwrap(),
