@@ -11,7 +11,8 @@ use super::{ClientConfig, ConfigProblem, ConfigProblems, Scope, properties};
 #[non_exhaustive]
 pub enum DeliveryProfile {
     /// Idempotent, no attempt limit: a message is retried until it is delivered or the caller's own
-    /// deadline passes. Retries neither reorder nor duplicate within the producer's life.
+    /// deadline passes. Retries neither reorder nor duplicate, as long as librdkafka's client can go on;
+    /// what happens otherwise is told at [`MessageProducer`](crate::MessageProducer).
     #[default]
     Default,
     /// The classic settings: `acks=all`, `retries=5`, `retry.backoff.ms=1000`,

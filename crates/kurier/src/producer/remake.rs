@@ -19,8 +19,8 @@ use super::event::ProducerEvent;
 use super::pauses::{Pauses, Progress};
 use super::record::{NotTaken, Parts};
 use super::replay::{Company, Fate, Held, fate, rerouted};
-use super::worker::{Absence, OnFatal, PURGE_WAIT, ROUND, Worker, failed};
-use crate::sys::{Kept, Persisted, Report, Reports};
+use super::worker::{Absence, OnFatal, PROBE, PURGE_WAIT, ROUND, Worker, failed};
+use crate::sys::{self, Kept, Persisted, Report, Reports};
 
 /// What is known of clients that broke.
 #[derive(Debug)]
@@ -154,6 +154,7 @@ impl Worker {
                     self.books.open();
                     tracing::info!(replayed, "everything undelivered is sent again");
                     self.on_event.tell(|| ProducerEvent::Remade { replayed });
+                    self.hurry();
                 }
             }
         }
@@ -210,6 +211,13 @@ impl Worker {
         let old = std::mem::replace(&mut self.line, Line::new(client));
         self.reaper.take(old);
         Ok(())
+    }
+
+    /// Spares a new client the wait for a timer of 500 ms, as the first question for a topic does.
+    fn hurry(&self) {
+        let ask = || sys::metadata(self.line.client.client(), &sys::Topics::None, PROBE);
+        // Only the asking counts; a cluster that is away shows itself by what is sent.
+        let _ = ask().and_then(|_| ask());
     }
 
     /// Hands over everything that is held, in order, until the client breaks. How many it was.

@@ -67,7 +67,7 @@ pub(super) const ROUND: Duration = Duration::from_millis(50);
 /// Longest time for librdkafka to report what was purged.
 pub(super) const PURGE_WAIT: Duration = Duration::from_secs(2);
 /// Longest wait for an answer to the question whether the cluster is there.
-const PROBE: Duration = Duration::from_millis(500);
+pub(super) const PROBE: Duration = Duration::from_millis(500);
 
 impl Worker {
     /// Serves until stopped, then sees that every accepted message has its outcome. `ended` gets what
