@@ -93,12 +93,12 @@ impl Worker {
         self.stop.0.load(Ordering::Acquire)
     }
 
-    /// Waits at most `wait` for one event, and deals with it. False when nothing came.
-    pub(super) fn serve(&mut self, wait: Duration, reports: &mut Reports) -> bool {
+    /// Waits at most `wait` for one event, and deals with it.
+    pub(super) fn serve(&mut self, wait: Duration, reports: &mut Reports) {
         let (on_fatal, deadline) = (self.on_fatal, self.deadline);
         let keeps =
             |code, blame| on_fatal == OnFatal::Remake && fate(code, blame, deadline) != Fate::Final;
-        let came = self.line.queue.poll(&self.line.client, wait, keeps, reports);
+        self.line.queue.poll(&self.line.client, wait, keeps, reports);
         if reports.plain.iter().any(|report| report.error.is_none()) {
             self.silence.delivered();
         }
@@ -113,7 +113,6 @@ impl Worker {
         let Reports { plain, kept } = reports;
         plain.extend(kept.drain(..).filter_map(|kept| self.hold(kept)));
         self.settle(plain);
-        came
     }
 
     /// Looks whether the cluster is silent.

@@ -86,15 +86,15 @@ impl ReportQueue {
 
     /// Waits at most `timeout` for one event and serves it: delivery reports are appended to
     /// `reports`, with their records where `keeps` wants them; everything else goes to the context of
-    /// `producer`. False when nothing came.
+    /// `producer`.
     pub(crate) fn poll<C: ProducerContext>(
         &self,
         producer: &BaseProducer<C>,
         timeout: Duration,
         keeps: impl Fn(RDKafkaErrorCode, Blame) -> bool,
         reports: &mut Reports,
-    ) -> bool {
-        let Some(event) = self.queue.poll(timeout) else { return false };
+    ) {
+        let Some(event) = self.queue.poll(timeout) else { return };
         let context = producer.client().context().as_ref();
         match event.kind() {
             rd::RD_KAFKA_EVENT_DR => event.append_reports(keeps, reports),
@@ -107,7 +107,6 @@ impl ReportQueue {
             // OAuth tokens are refreshed by librdkafka itself; nothing else was asked for.
             _ => {}
         }
-        true
     }
 }
 
