@@ -82,6 +82,13 @@ impl Results {
             text.push_str(line);
             text.push('\n');
         }
+        let tried: Vec<_> = self.lines.iter().filter_map(|line| case_of(line)).collect();
+        let names = CASES.iter().map(|case| case.name);
+        let missing: Vec<_> = names.filter(|name| !tried.contains(name)).collect();
+        if !missing.is_empty() {
+            // Writing to a string never fails.
+            let _ = write!(text, "\nNot tried yet: {}.\n", missing.join(", "));
+        }
         text
     }
 
@@ -205,6 +212,7 @@ mod tests {
         results.enter(&row("stop-leader", Verdict::NotHere("why"))).expect("written");
         results.enter(&row("kill-leader", Verdict::Holds(judgement))).expect("written");
         let text = fs::read_to_string(&results.path).expect("it is there");
+        assert!(text.contains("Not tried yet: stop-controller, "), "{text}");
         let lines: Vec<_> = text.lines().filter(|line| case_of(line).is_some()).collect();
         assert_eq!(lines.len(), 2, "{text}");
         assert!(lines[0].contains("stop-leader") && lines[0].contains("not run: why"), "{text}");
