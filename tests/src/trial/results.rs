@@ -171,17 +171,25 @@ fn librdkafka() -> String {
     rdkafka::util::get_rdkafka_version().1
 }
 
-/// The commit that is tried; the version where there is no git to ask.
+/// The version and the commit that is tried, and whether more than the results differs from it.
 fn commit() -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let Some(commit) = git(&["rev-parse", "--short", "HEAD"]) else {
+        return version.to_owned();
+    };
+    let changed = git(&["status", "--porcelain", "-uno", "--", ":/", ":!/tests/results"]);
+    let changed = if changed.is_none_or(|it| it.is_empty()) { "" } else { " and changes" };
+    format!("{version} ({commit}{changed})")
+}
+
+/// What git says; None where there is no git to ask.
+fn git(question: &[&str]) -> Option<String> {
     let asked = std::process::Command::new("git")
-        .args(["-C", env!("CARGO_MANIFEST_DIR"), "describe", "--always", "--dirty", "--exclude=*"])
+        .args(["-C", env!("CARGO_MANIFEST_DIR")])
+        .args(question)
         .output();
-    let said = asked.ok().filter(|it| it.status.success());
-    let commit = said.map(|it| String::from_utf8_lossy(&it.stdout).trim().to_owned());
-    commit.map_or_else(
-        || env!("CARGO_PKG_VERSION").to_owned(),
-        |commit| format!("{} ({commit})", env!("CARGO_PKG_VERSION")),
-    )
+    let said = asked.ok().filter(|it| it.status.success())?;
+    Some(String::from_utf8_lossy(&said.stdout).trim().to_owned())
 }
 
 #[cfg(test)]
