@@ -51,6 +51,7 @@ pub struct Fleet {
     kind: MemberKind,
     home: Home,
     properties: Vec<(String, String)>,
+    commits_late: bool,
     members: BTreeMap<String, Member>,
     begun: usize,
     /// There is one from the first process on.
@@ -89,6 +90,7 @@ impl Fleet {
             kind: MemberKind::Single,
             home: Home::Task,
             properties: short.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            commits_late: false,
             members: BTreeMap::new(),
             begun: 0,
             sampler: None,
@@ -113,6 +115,13 @@ impl Fleet {
     #[must_use]
     pub fn property(mut self, name: &str, value: &str) -> Self {
         self.properties.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Processes started from now on commit when they give partitions up, and at no other time.
+    #[must_use]
+    pub fn commits_late(mut self) -> Self {
+        self.commits_late = true;
         self
     }
 
@@ -308,6 +317,9 @@ impl Fleet {
         };
         let mut args = vec!["consume", kind, &self.topic, "--group", &self.group];
         args.extend(["--instance", name, "--on-failure", "exit"]);
+        if self.commits_late {
+            args.extend(["--commit-interval", "1h"]);
+        }
         let set: Vec<_> =
             self.properties.iter().map(|(name, value)| format!("{name}={value}")).collect();
         args.extend(set.iter().flat_map(|set| ["-X", set]));

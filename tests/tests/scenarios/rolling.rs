@@ -132,6 +132,10 @@ async fn roll(group: &str, goes: Goes, count: usize) -> Judgement {
     let (bootstrap, books) = (cluster.bootstrap(), Arc::new(Books::new(&[group])));
     let fleet = Fleet::new(bootstrap, TOPIC, group, &books);
     let mut fleet = fleet.kind(MemberKind::Batch).home(Home::Process);
+    if goes == Goes::Killed {
+        // Else it may die just after a commit.
+        fleet = fleet.commits_late();
+    }
     fleet.start_many(INSTANCES).unwrap();
     fleet.wait_until_shared(PARTITIONS as usize).await.unwrap();
     let senders = load().start(bootstrap, TOPIC, &books).await.unwrap();
