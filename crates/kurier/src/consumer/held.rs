@@ -123,6 +123,12 @@ impl Held {
         Fed::Read { looked, more }
     }
 
+    /// See [`PartitionFeed::unsplit`].
+    #[cfg(test)]
+    pub(super) fn unsplit(&self) {
+        self.feed.unsplit();
+    }
+
     /// Puts a new lane in the place of the old one, whose completions come late from now on. Gives the
     /// old one's name and task.
     pub(super) fn renew(&mut self, lane: LaneEnds) -> (Epoch, AbortHandle) {

@@ -126,7 +126,11 @@ fn left_behind(progress: &Progress, waiting_for: &str) -> ConsumeReport {
     report
 }
 
-fn common(config: &ConsumerConfig, mailbox: &Arc<Mailbox>, listener: Listener) -> Common {
+pub(super) fn common(
+    config: &ConsumerConfig,
+    mailbox: &Arc<Mailbox>,
+    listener: Listener,
+) -> Common {
     let attempts = u32::try_from(config.retry_attempts).unwrap_or(u32::MAX);
     let pauses = config.retry_backoff_min..=config.retry_backoff_max;
     let (group, instance) = (config.group.clone(), config.instance.clone());
@@ -139,7 +143,7 @@ fn common(config: &ConsumerConfig, mailbox: &Arc<Mailbox>, listener: Listener) -
     }
 }
 
-fn client(properties: &[(String, String)]) -> Result<Client, ConfigProblems> {
+pub(super) fn client(properties: &[(String, String)]) -> Result<Client, ConfigProblems> {
     native_config(properties)
         .create_with_context::<_, Client>(Callbacks::default())
         .map_err(|error| ConfigProblems::from_kafka(&error, properties))

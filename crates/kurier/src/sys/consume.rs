@@ -115,6 +115,17 @@ impl<C: ConsumerContext + 'static> PartitionFeed<C> {
         &self.partition
     }
 
+    /// What comes goes to the client's queue again, as if it had never been split off.
+    #[cfg(test)]
+    pub(crate) fn unsplit(&self) {
+        // SAFETY: the client and both queues are alive; the reference to its queue is given back at once.
+        unsafe {
+            let handle = self.client.client().native_ptr();
+            let all = Queue::new(rd::rd_kafka_queue_get_consumer(handle));
+            rd::rd_kafka_queue_forward(self.queue.queue.0.as_ptr(), all.0.as_ptr());
+        }
+    }
+
     /// Takes at most `limit` events that are there already, messages above all; never waits.
     ///
     /// One event at a time. `rd_kafka_consume_batch_queue` takes many with one call, but counts an

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod batches;
+mod client;
 mod ends;
 mod failures;
 mod health;
