@@ -1,5 +1,7 @@
 //! What may be committed, and the only code that commits.
 
+#[cfg(test)]
+mod careless;
 mod committer;
 mod tracker;
 
