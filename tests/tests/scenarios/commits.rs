@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kurier::{ConsumerEvent, Context, Ended, Failure, OffenceKind, RetryPolicy};
+use kurier::{ConsumerEvent, Context, Ended, Failure, OffenceKind, Offset, RetryPolicy};
 use kurier_tests::cluster::admin;
+use kurier_tests::scene::{Given, Scene, TOPIC, at, place, take};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 use crate::{until, within};
-use kurier_tests::scene::{Given, Scene, place, take};
 
+const EVERY: Duration = Duration::from_millis(100);
 const HOUR: Duration = Duration::from_secs(3_600);
 
 fn twice() -> RetryPolicy {
@@ -130,4 +133,42 @@ async fn commits_wait_for_a_coordinator_that_died_and_are_stored_by_the_next() {
     let report = member.stop().await;
     assert_eq!(report.uncommitted.len(), 0, "{report:?}");
     scene.judge(&format!("node {coordinator} killed, {} commits failed", failed.len())).await;
+}
+
+/// The control: librdkafka's own automatic commit, which stores an offset when its message is handed
+/// out, and a reader that dies with the messages in its hands.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn control_an_automatic_commit_of_what_was_handed_out_loses() {
+    let scene = Scene::set("handed-out", 1).await;
+    scene.fill([0], 100).await;
+    let careless: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", scene.bootstrap())
+        .set("group.id", &scene.group)
+        .set("auto.offset.reset", "earliest")
+        .set("enable.auto.commit", "true")
+        .set("auto.commit.interval.ms", "100")
+        .create()
+        .unwrap();
+    careless.subscribe(&[TOPIC]).unwrap();
+    let handed_out = tokio::task::spawn_blocking(move || {
+        let mut handed_out = 0;
+        while handed_out < 50 {
+            handed_out += usize::from(matches!(careless.poll(EVERY), Some(Ok(_))));
+        }
+        careless
+    });
+    let careless = within("fifty messages", handed_out).await.unwrap();
+    scene.until_committed(&BTreeMap::from([(0, 50)])).await;
+    scene.books.committed(&scene.group, "careless", &at(0), Offset(50));
+    // None of the fifty was handled. Its end takes what it had fetched besides out of its queue, and
+    // commits that too.
+    tokio::task::spawn_blocking(move || drop(careless)).await.unwrap();
+
+    let rest = scene.run(scene.member("2").exit_at_end(true), take);
+    let handled = rest.end().await.handled;
+    let lost = [OffenceKind::Unhandled, OffenceKind::CommitAhead];
+    let figures = format!("control: committed as handed out, {handled} of 100 handled");
+    let verdict = scene.judge_but_for(&lost, &figures).await;
+    assert!(50 <= verdict.unhandled() && 0 < verdict.commits_ahead(), "{verdict}");
+    assert_eq!(verdict.unhandled() + handled, 100, "{verdict}");
 }

@@ -9,9 +9,9 @@ use kurier::{
     ConsumeReport, Context, Ended, Failure, Message, OffenceKind, Received, RetryPolicy,
     StoppedPartition,
 };
+use kurier_tests::scene::{Answer, Given, Scene, place, take};
 
 use crate::until;
-use kurier_tests::scene::{Answer, Given, Scene, place, take};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 /// What goes wrong in each partition.

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use kurier::{ConsumerBuilder, Context, MessageDecoder, Single};
+use kurier_tests::scene::{Given, Scene, place, take};
 use tokio_util::sync::CancellationToken;
 
 use crate::until;
-use kurier_tests::scene::{Given, Scene, place, take};
 
 /// A member that waits for its handlers only briefly when partitions are taken away.
 fn impatient(scene: &Scene, name: &str) -> ConsumerBuilder<Single, MessageDecoder> {

@@ -8,10 +8,10 @@ use kurier_tests::binary::Kurier;
 use kurier_tests::churn::members_come_and_go;
 use kurier_tests::follow::Follower;
 use kurier_tests::process::Signal;
+use kurier_tests::scene::{Given, Scene, TOPIC, Watched, take};
 use tokio_util::sync::CancellationToken;
 
 use crate::until;
-use kurier_tests::scene::{Given, Scene, TOPIC, Watched, take};
 
 /// Handlers are at work whenever partitions move, and only a revoke commits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
