@@ -44,7 +44,9 @@ pub struct ConsumerConfig {
     /// Longest absence of the poll thread. Default: 300 s. Kafka: `max.poll.interval.ms`.
     pub poll_interval_max: Duration,
     /// Bytes fetched and not yet in a lane, shared out among 16 partitions: an instance that has more
-    /// than 16 exceeds it in proportion. Default: 64 MiB.
+    /// than 16 exceeds it in proportion. Each partition may exceed its share by what one fetch brings:
+    /// `max.partition.fetch.bytes`, or a batch that is larger, as it is once decompressed. Default:
+    /// 64 MiB.
     pub memory_bytes: usize,
     /// Messages in one partition's lane. Default: 1,024.
     pub lane_messages_max: usize,
