@@ -111,12 +111,7 @@ impl Calls {
         timeout: Duration,
     ) -> Result<Metadata, Fault> {
         let native = Arc::clone(self.native());
-        let asked = tokio::task::spawn_blocking(move || {
-            sys::metadata(native.admin.client().client(), &topics, timeout)
-        });
-        asked.await.unwrap_or_else(|error| {
-            Err(Fault { code: RDKafkaErrorCode::Fail, reason: error.to_string() })
-        })
+        blocking(move || sys::metadata(native.admin.client().client(), &topics, timeout)).await
     }
 
     /// What a group has committed. Each question has a client of its own: one that was told who the
@@ -124,19 +119,14 @@ impl Calls {
     pub(super) async fn stored(&self, group: &str, timeout: Duration) -> Result<Answer, Fault> {
         let mut config = native_config(&self.properties);
         let group = group.to_owned();
-        let asked = tokio::task::spawn_blocking(move || {
+        blocking(move || {
             // It never subscribes, so it is no member.
             let client = config.set("group.id", &group).set("enable.auto.commit", "false");
             let client: BaseConsumer<Listener> =
-                client.create_with_context(Listener::default()).map_err(|error| Fault {
-                    code: RDKafkaErrorCode::Fail,
-                    reason: error.to_string(),
-                })?;
+                client.create_with_context(Listener::default()).map_err(failed)?;
             sys::stored(&client, &group, timeout)
-        });
-        asked.await.unwrap_or_else(|error| {
-            Err(Fault { code: RDKafkaErrorCode::Fail, reason: error.to_string() })
         })
+        .await
     }
 
     /// Notes that the cluster has just answered.
@@ -195,6 +185,17 @@ impl Waiting {
         self.callers.insert(ticket, caller);
         ticket
     }
+}
+
+/// Puts a question whose call blocks, off the runtime's own threads.
+async fn blocking<T: Send + 'static>(
+    question: impl FnOnce() -> Result<T, Fault> + Send + 'static,
+) -> Result<T, Fault> {
+    tokio::task::spawn_blocking(question).await.unwrap_or_else(|error| Err(failed(error)))
+}
+
+fn failed(error: impl std::fmt::Display) -> Fault {
+    Fault { code: RDKafkaErrorCode::Fail, reason: error.to_string() }
 }
 
 /// The thread's work: hands out answers until it is told to stop.

@@ -87,6 +87,11 @@ impl Events {
     }
 }
 
+/// A producer whose events are heard.
+pub(super) fn heard(cluster: &Mock, events: &Events) -> ProducerBuilder {
+    MessageProducer::builder(cluster.bootstrap_servers()).on_event(events.listener())
+}
+
 pub(super) fn remaking(event: &ProducerEvent) -> bool {
     matches!(event, ProducerEvent::Remaking { .. })
 }
@@ -156,11 +161,7 @@ fn assert_all_delivered_in_order(cluster: &Mock, outcomes: &[Vec<Option<Outcome>
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_fatal_error_everything_is_delivered_in_order_and_the_event_tells() {
     let (cluster, events) = (mock(), Events::default());
-    let producer = MessageProducer::builder(cluster.bootstrap_servers())
-        .on_event(events.listener())
-        .build()
-        .await
-        .unwrap();
+    let producer = heard(&cluster, &events).build().await.unwrap();
     let producer = Arc::new(producer);
     let outcomes = load(&producer, async { break_client(&producer) }).await;
     assert_all_delivered_in_order(&cluster, &outcomes);
@@ -173,12 +174,7 @@ async fn after_a_fatal_error_everything_is_delivered_in_order_and_the_event_tell
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn control_without_another_client_messages_fail_and_none_is_accepted_any_more() {
     let (cluster, events) = (mock(), Events::default());
-    let producer = MessageProducer::builder(cluster.bootstrap_servers())
-        .on_fatal(OnFatal::GiveUp)
-        .on_event(events.listener())
-        .build()
-        .await
-        .unwrap();
+    let producer = heard(&cluster, &events).on_fatal(OnFatal::GiveUp).build().await.unwrap();
     let producer = Arc::new(producer);
     let outcomes = load(&producer, async { break_client(&producer) }).await;
     let failed = outcomes.iter().flatten().filter(|outcome| !matches!(outcome, Some(Ok(_))));
@@ -194,12 +190,7 @@ async fn control_without_another_client_messages_fail_and_none_is_accepted_any_m
 async fn clients_that_break_again_and_again_change_neither_the_order_nor_the_budget() {
     const ROOM: usize = 100;
     let (cluster, events) = (mock(), Events::default());
-    let producer = MessageProducer::builder(cluster.bootstrap_servers())
-        .memory_messages(ROOM)
-        .on_event(events.listener())
-        .build()
-        .await
-        .unwrap();
+    let producer = heard(&cluster, &events).memory_messages(ROOM).build().await.unwrap();
     let producer = Arc::new(producer);
     let breaking = async {
         for time in 1..=5 {
@@ -257,12 +248,8 @@ async fn a_producer_that_is_dropped_amid_a_remake_settles_every_delivery() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flush_waits_for_what_is_sent_again_and_try_send_does_not() {
     let (cluster, events) = (mock(), Events::default());
-    let producer = MessageProducer::builder(cluster.bootstrap_servers())
-        .linger(Duration::from_millis(300))
-        .on_event(events.listener())
-        .build()
-        .await
-        .unwrap();
+    let producer =
+        heard(&cluster, &events).linger(Duration::from_millis(300)).build().await.unwrap();
     let delivery = producer.send(TOPIC, &message("waits")).await.unwrap();
     break_client(&producer);
     let error = producer.try_send(TOPIC, &message("does not")).unwrap_err();
@@ -276,12 +263,7 @@ async fn a_flush_waits_for_what_is_sent_again_and_try_send_does_not() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_record_that_is_sent_again_is_the_same_record() {
     let (cluster, events) = (mock(), Events::default());
-    let producer = MessageProducer::builder(cluster.bootstrap_servers())
-        .linger(Duration::from_secs(2))
-        .on_event(events.listener())
-        .build()
-        .await
-        .unwrap();
+    let producer = heard(&cluster, &events).linger(Duration::from_secs(2)).build().await.unwrap();
     let mut headers = crate::Headers::new();
     headers.push("name", Some(Bytes::from_static(b"one")));
     headers.push("name", Some(Bytes::new()));
@@ -387,12 +369,8 @@ async fn too_few_replicas_after_the_append_lose_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_another_client_would_not_be_allowed_either_is_fatal() {
     let (cluster, events) = (mock(), Events::default());
-    let producer = MessageProducer::builder(cluster.bootstrap_servers())
-        .linger(Duration::from_millis(500))
-        .on_event(events.listener())
-        .build()
-        .await
-        .unwrap();
+    let producer =
+        heard(&cluster, &events).linger(Duration::from_millis(500)).build().await.unwrap();
     let delivery = producer.send(TOPIC, &message("x")).await.unwrap();
     let client = producer.books.client().unwrap();
     sys::break_for_good(&client, RDKafkaErrorCode::ClusterAuthorizationFailed);
@@ -408,11 +386,7 @@ async fn what_another_client_would_not_be_allowed_either_is_fatal() {
 async fn a_topic_that_denies_its_messages_does_not_hold_up_the_others() {
     let (cluster, events) = (mock(), Events::default());
     cluster.create_topic("denied", 1, 3).unwrap();
-    let producer = MessageProducer::builder(cluster.bootstrap_servers())
-        .on_event(events.listener())
-        .build()
-        .await
-        .unwrap();
+    let producer = heard(&cluster, &events).build().await.unwrap();
     let denied = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
     cluster.request_errors(RDKafkaApiKey::Produce, &[denied]);
     let failed = producer.send("denied", &message("x")).await.unwrap();

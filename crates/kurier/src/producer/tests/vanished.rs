@@ -4,7 +4,7 @@
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::types::RDKafkaRespErr;
 
-use super::remake::{Events, firsts, remaking};
+use super::remake::{Events, firsts, heard, remaking};
 use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -17,12 +17,11 @@ async fn queued_when_it_vanishes(
     events: &Events,
     on_fatal: OnFatal,
 ) -> (MessageProducer, Vec<Delivery>) {
-    let producer = MessageProducer::builder(cluster.bootstrap_servers())
+    let producer = heard(cluster, events)
         .property("topic.metadata.propagation.max.ms", PATIENCE.as_millis().to_string())
         .property("topic.metadata.refresh.interval.ms", "100")
         .linger(LINGER)
         .on_fatal(on_fatal)
-        .on_event(events.listener())
         .build()
         .await
         .unwrap();
@@ -89,11 +88,7 @@ async fn messages_for_a_topic_that_stays_away_fail_after_a_while_and_say_why() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_partition_that_never_was_fails_without_another_client() {
     let (cluster, events) = (mock(), Events::default());
-    let producer = MessageProducer::builder(cluster.bootstrap_servers())
-        .on_event(events.listener())
-        .build()
-        .await
-        .unwrap();
+    let producer = heard(&cluster, &events).build().await.unwrap();
     let record = OutgoingRecord {
         value: Some("x".into()),
         partition: Some(crate::PartitionId(9)),
