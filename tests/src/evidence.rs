@@ -1,7 +1,5 @@
 //! What is kept of a run whose judgement does not hold: files under `target/evidence`.
 
-use std::fs::{self, File};
-use std::io::{BufWriter, Write as _};
 use std::panic::Location;
 use std::path::{Path, PathBuf};
 
@@ -16,8 +14,7 @@ pub(crate) fn scenario(caller: &Location<'_>) -> String {
     test.map_or_else(|| format!("{file}-{}", caller.line()), str::to_owned)
 }
 
-/// Writes `events.ndjson`, `judgement.json` and `account.txt` into the scenario's folder, which it
-/// returns. An earlier run's are overwritten.
+/// Writes the evidence into the scenario's folder, which it returns. An earlier run's is overwritten.
 pub(crate) fn keep(
     scenario: &str,
     ledger: &Ledger,
@@ -26,12 +23,7 @@ pub(crate) fn keep(
     let cluster = std::env::var("KURIER_TEST_CLUSTER").unwrap_or_else(|_| "embedded".to_owned());
     let name = format!("{scenario}-{cluster}").replace(|it: char| !it.is_alphanumeric(), "-");
     let folder = target()?.join("evidence").join(name);
-    fs::create_dir_all(&folder)?;
-    let mut events = BufWriter::new(File::create(folder.join("events.ndjson"))?);
-    ledger.write_events(&mut events)?;
-    events.flush()?;
-    fs::write(folder.join("judgement.json"), serde_json::to_vec_pretty(judgement)?)?;
-    fs::write(folder.join("account.txt"), ledger.account(judgement))?;
+    ledger.keep(judgement, &folder)?;
     Ok(folder)
 }
 

@@ -1,15 +1,32 @@
 //! The events of a run as lines of JSON, to be kept and read later. The only part of the ledger that
 //! writes.
 
-use std::io::{self, Write};
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
 use super::entry::{Attempt, Entry, MemberNo, MessageNo, Place, What};
 use super::told::FailedDelivery;
-use super::{Found, Ledger};
+use super::{Found, Judgement, Ledger};
 
 impl Ledger {
+    /// Writes `events.ndjson` (see [`write_events`](Self::write_events)), `judgement.json` and
+    /// `account.txt` (see [`account`](Self::account)) into `folder`, which is made if need be. Files of
+    /// these names are overwritten.
+    ///
+    /// # Errors
+    /// When the folder or a file in it can't be written.
+    pub fn keep(&self, judgement: &Judgement, folder: &Path) -> io::Result<()> {
+        fs::create_dir_all(folder)?;
+        let mut events = BufWriter::new(File::create(folder.join("events.ndjson"))?);
+        self.write_events(&mut events)?;
+        events.flush()?;
+        fs::write(folder.join("judgement.json"), serde_json::to_vec_pretty(judgement)?)?;
+        fs::write(folder.join("account.txt"), self.account(judgement))
+    }
+
     /// Writes every event as one line of JSON, in their order, then every record of the audits. Each
     /// event has its number (`event`, from 0), its time since the run began (`at_us`, microseconds),
     /// what it was (`what`), and what it was about.

@@ -1,8 +1,9 @@
 //! `kurier demo`: a cluster, a producer and consumers under trouble, and a verdict on every message.
 //!
 //! [`plan`] says what happens when, [`stage`] has the cast, [`witness`] writes down what becomes of each
-//! message, [`story`] tells it, [`report`] is the end of it.
+//! message, [`story`] tells it, [`audit`] reads what is there in the end, [`report`] is the verdict.
 
+mod audit;
 mod plan;
 mod report;
 mod sender;
@@ -57,7 +58,16 @@ pub async fn run(demo: Demo, interrupted: CancellationToken) -> anyhow::Result<b
     settle(&story, &witness).await;
     let kills = stage.kills();
     stage.close_consumers(PATIENCE).await;
+    if let Err(error) = stage.audit(&story).await {
+        story.tell(&format!("the topic can't be read again, handlers alone decide: {error:#}"));
+    }
     let report = Report::new(&witness, kills);
+    if !report.holds() {
+        story.tell(&format!("the evidence is kept in {}", report.keep(&witness)?.display()));
+        if !demo.control {
+            story.tell(&report.account(&witness));
+        }
+    }
     story.end();
     report.write(demo.json)?;
     if demo.keep && !interrupted.is_cancelled() {

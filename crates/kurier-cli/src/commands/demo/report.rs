@@ -1,6 +1,7 @@
 //! The end: a table and a verdict, or one JSON object.
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use kurier::{GroupJudgement, Judgement};
 use serde_json::json;
@@ -26,6 +27,22 @@ impl Report {
         self.judgement.holds()
     }
 
+    /// The offenders with what happened around them.
+    pub fn account(&self, witness: &Witness) -> String {
+        witness.account(&self.judgement)
+    }
+
+    /// Writes every event, the judgement and the account into a new folder, and says which.
+    ///
+    /// # Errors
+    /// When the system's folder for temporary files can't be written.
+    pub fn keep(&self, witness: &Witness) -> std::io::Result<PathBuf> {
+        let name = uuid::Uuid::new_v4().simple().to_string();
+        let folder = std::env::temp_dir().join(format!("kurier-demo-{}", &name[..8]));
+        witness.keep(&self.judgement, &folder)?;
+        Ok(folder)
+    }
+
     /// Prints it.
     ///
     /// # Errors
@@ -41,6 +58,7 @@ impl Report {
             "accepted": self.judgement.accepted,
             "delivered": self.judgement.delivered,
             "failed": self.judgement.failed,
+            "in_topic": self.judgement.log.as_ref().map(|log| log.records),
             "handled": of(|group| group.handled),
             "lost": self.judgement.lost(),
             "duplicates": of(|group| group.duplicates),
@@ -80,7 +98,7 @@ impl Report {
         let judgement = &self.judgement;
         match self.verdict_word() {
             "lost" => {
-                format!("LOST: {} acknowledged messages were never handled.", judgement.lost())
+                format!("LOST: {} acknowledged messages are not in the topic.", judgement.lost())
             }
             "out of order" => {
                 format!(

@@ -13,10 +13,10 @@ use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::Demo;
 use super::sender::Sender;
 use super::story::Story;
 use super::witness::{BATCH, SINGLE, Witness};
+use super::{Demo, audit};
 
 /// Everybody who takes part.
 pub struct Stage {
@@ -282,6 +282,20 @@ impl Stage {
         for instance in self.consumers.drain(..) {
             instance.end(patience).await;
         }
+    }
+
+    /// Reads what the topic holds, and enters it.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub async fn audit(&self, story: &Story) -> anyhow::Result<()> {
+        let found = audit::read(&self.bootstrap, &self.topic).await?;
+        story.tell(&format!(
+            "the topic is read again, in no group: it holds {} records",
+            found.len()
+        ));
+        self.witness.audited(&self.topic, found);
+        Ok(())
     }
 
     /// Leaves everything as it is: an embedded cluster goes on until interrupted.

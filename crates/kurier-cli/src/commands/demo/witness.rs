@@ -1,5 +1,6 @@
 //! Writes down what becomes of each message: the ledger, fed from many threads.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -112,6 +113,11 @@ impl Witness {
         self.story.tell(&line);
     }
 
+    /// What the topic holds in the end: from now on that decides what is lost.
+    pub fn audited(&self, topic: &str, found: Vec<Seen>) {
+        self.with(|ledger, at| ledger.audited(topic, found, at));
+    }
+
     /// Accepted, delivered and under way, and how often handlers were done, for the line of counters.
     pub fn progress(&self) -> ((u64, u64, u64), u64) {
         let counts = self.with(|ledger, _| ledger.counts());
@@ -126,6 +132,19 @@ impl Witness {
     /// The verdict, for now.
     pub fn judge(&self) -> Judgement {
         self.with(|ledger, at| ledger.judge(at))
+    }
+
+    /// The offenders of a judgement with what happened around them.
+    pub fn account(&self, judgement: &Judgement) -> String {
+        self.with(|ledger, _| ledger.account(judgement))
+    }
+
+    /// Writes every event, the judgement and the account into `folder`.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn keep(&self, judgement: &Judgement, folder: &Path) -> std::io::Result<()> {
+        self.with(|ledger, _| ledger.keep(judgement, folder))
     }
 
     /// How often a rebalance took partitions from an instance.
