@@ -1,0 +1,69 @@
+//! Documents say what the code says: the example in the READMEs is compiled, `docs/settings.md` is made
+//! from the table of options.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use kurier::{OPTIONS, OptionSpec, Side, Unit};
+
+const EXAMPLE: &str = include_str!("../../crates/kurier/examples/quickstart.rs");
+
+const HEAD: &str = "# Settings
+
+Every setting that is a number or a time, with its default and its bounds. In the library they are fields of
+`ProducerConfig` and `ConsumerConfig`, times as `Duration`; on the command line `-X NAME=VALUE` takes those that have a name of
+librdkafka's, in its unit, and passes on every other property of librdkafka's that can't break the promise. What would break
+it is refused by name, with the reason.
+";
+
+#[test]
+fn the_example_in_both_languages_is_the_one_that_compiles() {
+    let (_, program) = EXAMPLE.split_once("\n\nuse ").expect("a header before the program");
+    let program = format!("```rust\nuse {program}```");
+    for readme in [include_str!("../../README.md"), include_str!("../../README.ru.md")] {
+        assert!(readme.contains(&program), "the example differs from {program}");
+    }
+}
+
+const COLUMNS: &str = "| setting | property | default | bounds | what it does |
+|---|---|---|---|---|";
+
+#[test]
+fn the_page_of_settings_says_what_the_table_says() {
+    let mut page = HEAD.to_owned();
+    for (side, title) in [(Side::Producer, "A producer's"), (Side::Consumer, "A consumer's")] {
+        let _ = write!(page, "\n## {title}\n\n{COLUMNS}\n");
+        for option in OPTIONS.iter().filter(|option| option.side == side) {
+            row(&mut page, option);
+        }
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/settings.md");
+    let found = fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == page, "docs/settings.md should be:\n{page}");
+}
+
+fn row(page: &mut String, option: &OptionSpec) {
+    let OptionSpec { name, kafka, unit, default, bounds, doc, .. } = option;
+    let kafka = kafka.map_or_else(String::new, |kafka| format!("`{kafka}`"));
+    let default = default.map_or_else(|| "not set".to_owned(), |value| amount(value, *unit));
+    let (min, max) = (amount(bounds.min, *unit), amount(bounds.max, *unit));
+    let _ = writeln!(page, "| `{name}` | {kafka} | {default} | {min} to {max} | {doc} |");
+}
+
+/// As people say it: 64 MiB, 45 s.
+fn amount(value: u64, unit: Unit) -> String {
+    let scales: &[(u64, &str)] = match unit {
+        Unit::Bytes => &[(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB")],
+        Unit::Milliseconds => &[(3_600_000, "h"), (60_000, "min"), (1000, "s")],
+        _ => &[],
+    };
+    let whole = |(size, _): &&(u64, &str)| 0 < value && value.is_multiple_of(*size);
+    match scales.iter().find(whole) {
+        Some((size, name)) => format!("{} {name}", value / size),
+        None if matches!(unit, Unit::Bytes | Unit::Milliseconds) => {
+            format!("{value} {}", unit.name())
+        }
+        None => value.to_string(),
+    }
+}
