@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kurier::{
-    Closed, ConsumeReport, ConsumerBuilder, ConsumerEvent, Context, Failure, Message,
-    MessageProducer, NodeId, Offset,
+    Closed, ConsumeError, ConsumeReport, ConsumerBuilder, ConsumerEvent, Context, Ended, Failure,
+    Message, MessageProducer, NodeId, Offset,
 };
 use kurier_broker::{Api, Fault, FaultAction, ResponseError};
 use kurier_tests::cluster::{NODES, Role, admin, cluster};
 use kurier_tests::scene::{Diary, Given, Scene, TOPIC, Watched, at, place, take};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use tokio_util::sync::CancellationToken;
 
 use crate::dispatch::{NO_FAULTS, resume};
 use crate::{until, within};
@@ -126,6 +127,28 @@ async fn careless(scene: &Scene) -> BaseConsumer {
         consumer
     });
     within("the control", given).await.unwrap()
+}
+
+/// It has an hour to close; a scenario waits for minutes. There is no group to leave: another member is in
+/// its place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fenced_member_ends_long_before_its_deadline() {
+    let scene = Scene::set("closed-fenced", 1).await;
+    let named_alike = || scene.member("x").static_membership(true).shutdown_deadline(HOUR);
+    let builder = named_alike();
+    let health = builder.health();
+    let first = tokio::spawn(builder.run(take, CancellationToken::new()));
+    until("the first is ready", || health.now().is_ready()).await;
+    let second = scene.run(named_alike(), take);
+    let begun = Instant::now();
+    let fenced = within("the end of the first", first).await.unwrap().unwrap_err();
+    let took = begun.elapsed();
+    let ConsumeError::Failed { source, report } = &fenced else { panic!("{fenced:?}") };
+    assert!(source.to_string().contains("fenced"), "{source}");
+    assert_eq!((report.ended, &report.closed), (Ended::Failed, &Closed::Clean));
+    until("the second has its place", || second.diary.owned() == Some(vec![0])).await;
+    second.stop().await;
+    scene.judge(&format!("{took:.1?} from the second's start to the first's end")).await;
 }
 
 /// Each commit of a close is answered with `error`.

@@ -221,10 +221,15 @@ impl Closer {
         self.answer_turns();
         match self.stage {
             Stage::Unsubscribing if self.is_bare() => {
-                if let Err(error) = self.client.close_queue() {
-                    tracing::warn!(%error, "the client's queue was closed already");
+                self.stage = match self.client.close_queue() {
+                    Ok(()) => Stage::Closing,
+                    // Fenced, or another fatal error: librdkafka closes such a client only by destroying
+                    // it, and that without a word to the group (`rd_kafka_consumer_close_q`).
+                    Err(error) => {
+                        tracing::info!(%error, "the group is not left: the client can't");
+                        Stage::Closed
+                    }
                 }
-                self.stage = Stage::Closing;
             }
             Stage::Unsubscribing => {}
             Stage::Closing if self.client.closed() => self.stage = Stage::Closed,

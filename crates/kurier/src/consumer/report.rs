@@ -52,7 +52,8 @@ pub enum Ended {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Closed {
-    /// The group was left and every thread has ended.
+    /// The group was left and every thread has ended. After a fatal error, as a fenced instance's, there
+    /// was no group to leave.
     #[default]
     Clean,
     /// The deadline passed first; a thread of this name goes on closing. The group notices by the
