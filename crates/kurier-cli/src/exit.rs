@@ -35,7 +35,10 @@ pub const TABLE: &[(&str, &str)] = &[
     ("1", "some message or item failed, and the rest is done; or the command itself failed"),
     ("2", "usage or configuration"),
     ("3", "a check found loss, corruption, a commit too early, or messages out of order"),
-    ("4", "incomplete: work was left, and the message says how much"),
+    (
+        "4",
+        "incomplete: work was left, as the message says; what a rebalance took before is not left",
+    ),
     ("5", "the cluster was not reachable in time"),
     ("6", "not authorised"),
     (

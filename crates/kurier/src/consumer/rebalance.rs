@@ -175,7 +175,7 @@ impl Keeper {
         let Leaving { partitions, lost, .. } = leaving;
         for partition in &partitions {
             if let Some(open) = self.tracker.committable(partition) {
-                self.report.uncommitted.insert(partition.clone(), open.position);
+                self.not_stored(partition, open.position);
             }
             self.tracker.end(partition);
             self.refused.remove(partition);
@@ -201,6 +201,16 @@ impl Keeper {
                 ConsumerEvent::Revoked { partitions, owned }
             }
         });
+    }
+
+    /// Before the close, a position that goes with its partition is the next owner's work: it is given
+    /// again what the position would have spared it. A run that is closing leaves it.
+    fn not_stored(&mut self, partition: &TopicPartition, position: Offset) {
+        if self.closing {
+            self.report.uncommitted.insert(partition.clone(), position);
+        } else {
+            tracing::warn!(%partition, %position, "taken away before this position was stored");
+        }
     }
 
     fn owned(&self) -> Vec<TopicPartition> {

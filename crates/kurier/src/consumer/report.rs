@@ -19,7 +19,9 @@ pub struct ConsumeReport {
     pub stopped: Vec<StoppedPartition>,
     /// The last position the group stored for each partition this run committed.
     pub committed: BTreeMap<TopicPartition, Offset>,
-    /// Positions reached that the group did not store: what lies between is delivered again.
+    /// Positions of the partitions held to the end that the group did not store: what lies between is
+    /// delivered again. What a rebalance took before the end is not in here, but the work of its next
+    /// owner.
     pub uncommitted: BTreeMap<TopicPartition, Offset>,
     /// Messages whose handler was still at work when the run ended: they are delivered again.
     pub outstanding: u64,

@@ -232,6 +232,39 @@ async fn what_is_lost_commits_nothing_and_is_delivered_again() {
     assert_eq!(committed(&bootstrap, "g", 1), BTreeMap::from([(0, 10)]));
 }
 
+/// What a rebalance took is the work of whoever has it next; a run that ends has not left it undone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_lost_before_the_end_is_not_what_the_run_leaves() {
+    use rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID as UNKNOWN;
+    let cluster = mock(1);
+    let bootstrap = cluster.bootstrap_servers();
+    produce(&bootstrap, numbered(1, 10));
+    let mut builder = quick(&bootstrap, "1");
+    builder.config_mut().commit_interval = Duration::from_secs(60);
+    let (seen, shutdown) = (Arc::new(Seen::default()), CancellationToken::new());
+    let (notes, stop) = (Arc::clone(&seen), shutdown.clone());
+    let run = builder
+        .on_event(move |event| {
+            if matches!(event, ConsumerEvent::Lost { .. }) {
+                stop.cancel();
+            }
+        })
+        .run(
+            move |message: Message, _: Context| {
+                notes.note(&message);
+                std::future::ready(Ok::<(), Failure>(()))
+            },
+            shutdown,
+        );
+    let run = tokio::spawn(run);
+    until("ten are handled", || seen.count() == 10).await;
+    cluster.request_errors(rdkafka::types::RDKafkaApiKey::Heartbeat, &[UNKNOWN]);
+    let report = within(60, "the end", run).await.unwrap().unwrap();
+    assert_eq!((report.handled, report.outstanding), (10, 0));
+    assert_eq!(committed(&bootstrap, "g", 1), BTreeMap::new(), "they come again");
+    assert_eq!(report.uncommitted, BTreeMap::new(), "but not from this run");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn closing_does_not_wait_longer_than_its_deadline_for_a_handler() {
     let cluster = mock(1);
