@@ -1,6 +1,7 @@
 //! The command line, as clap reads it.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -276,9 +277,16 @@ pub struct ProduceArgs {
     #[arg(long, value_name = "TEXT", conflicts_with = "key",
         value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub key_delimiter: Option<String>,
-    /// Make this many sample messages instead of reading
-    #[arg(long, value_name = "N", conflicts_with_all = ["files", "key", "key_delimiter"])]
-    pub sample: Option<u64>,
+    /// Make sample messages instead of reading: this many, or `endless`, until stopped
+    #[arg(long, value_name = "N", value_parser = sample,
+        conflicts_with_all = ["files", "key", "key_delimiter"])]
+    pub sample: Option<Sample>,
+    /// Keys of the samples, in turn: key-1 to key-N; without, they have none
+    #[arg(long, value_name = "N", requires = "sample")]
+    pub sample_keys: Option<NonZeroU64>,
+    /// Wait for the topic until someone creates it, instead of failing when it is not there
+    #[arg(long)]
+    pub wait_for_topic: bool,
     /// At most this many messages a second
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub rate: Option<u64>,
@@ -288,6 +296,13 @@ pub struct ProduceArgs {
     /// What to print of deliveries: nothing, a summary, a JSON line for each
     #[arg(long, default_value = "summary")]
     pub report: ReportKind,
+}
+
+/// How many samples are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sample {
+    Count(u64),
+    Endless,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -395,6 +410,15 @@ pub enum OnFailure {
 fn property(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
     Ok((name.trim().to_owned(), value.to_owned()))
+}
+
+fn sample(text: &str) -> Result<Sample, String> {
+    match text {
+        "endless" => Ok(Sample::Endless),
+        count => {
+            count.parse().map(Sample::Count).map_err(|_| "expected a number or endless".into())
+        }
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::args::{Input, ProduceArgs};
+use crate::args::{Input, ProduceArgs, Sample};
 
 /// Lines in chunks; an error is that of one file, and the others go on.
 pub(super) type Lines = mpsc::Receiver<io::Result<Vec<Line>>>;
@@ -37,7 +37,8 @@ pub(super) fn source(args: &ProduceArgs) -> Lines {
     let (files, sample, input) = (args.files.clone(), args.sample, args.input);
     // Ends with the input, or when nobody takes its lines; a read of a terminal ends with the process.
     tokio::task::spawn_blocking(move || match sample {
-        Some(count) => samples(count, &out),
+        Some(Sample::Count(count)) => samples(count, &out),
+        Some(Sample::Endless) => samples(u64::MAX, &out),
         None if files.is_empty() => read_file(Path::new("-"), input, &out),
         None => files.iter().for_each(|file: &PathBuf| read_file(file, input, &out)),
     });

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use self::input::{Line, Lines, source};
 use self::outgoing::{Outgoing, outgoing};
 use super::reach;
-use crate::args::{Delivery, Global, Input, Output, ProduceArgs, ReportKind};
+use crate::args::{Delivery, Global, Input, Output, ProduceArgs, ReportKind, Sample};
 use crate::exit::{Exit, UsageError};
 use crate::output;
 use crate::signals::Signals;
@@ -27,6 +27,9 @@ use crate::signals::Signals;
 pub async fn run(args: ProduceArgs, global: &Global, signals: &Signals) -> anyhow::Result<Exit> {
     check(&args)?;
     reach(global).await?;
+    if args.wait_for_topic {
+        wait_for_topic(&args.topic, global, signals).await?;
+    }
     let begun = Instant::now();
     let tally = Arc::new(Tally::default());
     let producer = producer(&args, global, &tally).await?;
@@ -65,8 +68,11 @@ pub async fn run(args: ProduceArgs, global: &Global, signals: &Signals) -> anyho
         }
     };
     sent?;
-    // Only a signal leaves lines behind.
-    let left = next_line.or_else(|| first_of(lines.try_recv().ok()?.ok()?));
+    // Only a signal leaves lines behind, and it is the end of samples without end.
+    let left = match args.sample {
+        Some(Sample::Endless) => None,
+        _ => next_line.or_else(|| first_of(lines.try_recv().ok()?.ok()?)),
+    };
     let delivered = tally.delivered.load(Ordering::Relaxed);
     let (failed, bad) = (tally.failed.load(Ordering::Relaxed), tally.bad.load(Ordering::Relaxed));
     // Without a report, what has failed since is on its way into it.
@@ -109,6 +115,20 @@ fn check(args: &ProduceArgs) -> Result<(), UsageError> {
             "--sample makes text: it does not go with --input ndjson".to_owned(),
         ));
     }
+    Ok(())
+}
+
+/// Until the topic is there and led, or the first signal. A consumer waits the same way by itself.
+async fn wait_for_topic(topic: &str, global: &Global, signals: &Signals) -> anyhow::Result<()> {
+    let admin = super::admin(global)?;
+    tracing::info!(topic, "waiting for the topic");
+    let found = tokio::select! {
+        found = admin.wait_for_topic(topic, FOR_EVER) => found,
+        () = signals.drain.cancelled() => return Ok(()),
+    };
+    admin.close().await;
+    found?;
+    tracing::info!(topic, "the topic is there");
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::num::NonZeroU64;
 
 use kurier::{Headers, Message, OutgoingRecord};
 use serde_json::value::RawValue;
@@ -31,7 +32,7 @@ pub(super) fn outgoing(args: &ProduceArgs, line: &Line) -> Result<Outgoing, Stri
             let at = at.ok_or_else(|| format!("there is no key: {delimiter:?} does not occur"))?;
             (Some(line.bytes[..at].to_vec()), &line.bytes[at + delimiter.len()..])
         }
-        None => (None, &line.bytes[..]),
+        None => (args.sample_keys.map(|keys| sample_key(line.number, keys)), &line.bytes[..]),
     };
     let said = |error: &dyn std::error::Error| error.to_string();
     match args.input {
@@ -71,6 +72,11 @@ pub(super) fn outgoing(args: &ProduceArgs, line: &Line) -> Result<Outgoing, Stri
             }))
         }
     }
+}
+
+/// Samples are numbered from 1.
+fn sample_key(number: u64, keys: NonZeroU64) -> Vec<u8> {
+    format!("key-{}", (number - 1) % keys + 1).into_bytes()
 }
 
 type Fields<'a> = HashMap<Cow<'a, str>, &'a RawValue>;
