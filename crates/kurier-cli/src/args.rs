@@ -133,6 +133,9 @@ pub enum Command {
     /// Print messages as they are handled, and commit what was printed
     #[command(subcommand)]
     Consume(ConsumeCommand),
+    /// Ask a produce or consume that runs with --metrics how it is: exit code 10 when it says no
+    #[command(subcommand)]
+    Probe(ProbeCommand),
     /// Consumer groups: list, describe, lag
     #[command(subcommand)]
     Group(GroupCommand),
@@ -143,6 +146,23 @@ pub enum Command {
     },
     /// Print the version, and that of librdkafka
     Version,
+}
+
+/// Needs no cluster: what a container's health check runs.
+#[derive(Debug, Subcommand)]
+pub enum ProbeCommand {
+    /// Whether it should be left alone
+    Live {
+        /// Where it serves its health
+        #[arg(value_name = "HOST:PORT")]
+        address: String,
+    },
+    /// Whether it does its work
+    Ready {
+        /// Where it serves its health
+        #[arg(value_name = "HOST:PORT")]
+        address: String,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -296,6 +316,9 @@ pub struct ProduceArgs {
     /// What to print of deliveries: nothing, a summary, a JSON line for each
     #[arg(long, default_value = "summary")]
     pub report: ReportKind,
+    /// Serve health and metrics over HTTP there: /livez and /readyz; port 0 takes a free one
+    #[arg(long, value_name = "HOST:PORT")]
+    pub metrics: Option<String>,
 }
 
 /// How many samples are made.
@@ -385,6 +408,9 @@ pub struct ConsumeArgs {
     /// What the values are
     #[arg(long, default_value = "message")]
     pub decode: Decode,
+    /// Serve health and metrics over HTTP there: /livez and /readyz; port 0 takes a free one
+    #[arg(long, value_name = "HOST:PORT")]
+    pub metrics: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

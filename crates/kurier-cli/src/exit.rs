@@ -39,7 +39,7 @@ pub const TABLE: &[(&str, &str)] = &[
         "4",
         "incomplete: work was left, as the message says; what a rebalance took before is not left",
     ),
-    ("5", "the cluster was not reachable in time"),
+    ("5", "the cluster, or the process that probe asks, was not reachable in time"),
     ("6", "not authorised"),
     (
         "7",
@@ -47,7 +47,8 @@ pub const TABLE: &[(&str, &str)] = &[
     ),
     (
         "10",
-        "the cluster is not healthy, or a consumer that did not get on was ended: a restart may help",
+        "the cluster, or the process that probe asks, is not healthy; or a consumer that did not get on was \
+         ended: a restart may help",
     ),
     ("130, 143", "stopped by SIGINT or SIGTERM, with nothing left to do"),
 ];
@@ -105,6 +106,9 @@ fn by_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if is_config {
         return Some(Exit::Usage);
     }
+    if cause.is::<Unanswered>() {
+        return Some(Exit::Unreachable);
+    }
     match cause.downcast_ref::<ClientError>() {
         Some(ClientError::Unreachable { .. }) => Some(Exit::Unreachable),
         Some(ClientError::Unauthorized { .. }) => Some(Exit::Unauthorized),
@@ -119,6 +123,16 @@ fn by_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct UsageError(pub String);
+
+/// Nobody answers where health should be served.
+#[derive(Debug, thiserror::Error)]
+#[error("{address}: {reason}")]
+pub struct Unanswered {
+    /// Who was asked.
+    pub address: String,
+    /// What came of it.
+    pub reason: String,
+}
 
 /// The table as the help shows it.
 pub fn help() -> String {

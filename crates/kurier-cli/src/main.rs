@@ -62,6 +62,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Group(command) => commands::group::run(command, &global).await,
         Command::Produce(args) => commands::produce::run(args, &global, &signals).await,
         Command::Consume(command) => commands::consume::run(command, &global, &signals).await,
+        Command::Probe(command) => commands::probe::run(command, &global).await,
         Command::Completion { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "kurier", &mut script);

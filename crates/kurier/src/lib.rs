@@ -14,6 +14,7 @@ mod ledger;
 mod message;
 mod producer;
 mod reader;
+mod serve;
 mod sys;
 
 pub use admin::{
@@ -52,3 +53,6 @@ pub use producer::{
     Ticket, Unsent,
 };
 pub use reader::{ReadError, ReadUntil, TopicReader};
+#[cfg(feature = "http")]
+pub use serve::MonitorServer;
+pub use serve::{Answer, Monitor};

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use kurier::{
     Batch, BatchMessageConsumer, Batches, Closed, ConsumeError, ConsumeReport, ConsumerBuilder,
-    Context, Decoder, Failure, Health, JsonDecoder, MessageDecoder, RawDecoder, Received,
+    Context, Decoder, Failure, Health, JsonDecoder, MessageDecoder, Monitor, RawDecoder, Received,
     RetryPolicy, Single, SingleMessageConsumer, StoppedPartition, TextDecoder,
 };
 use serde_json::value::RawValue;
@@ -17,7 +17,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::line::{self, Show};
-use super::reach;
+use super::{monitored, reach};
 use crate::args::{ConsumeArgs, ConsumeCommand, Decode, Global, OnFailure};
 use crate::exit::Exit;
 use crate::signals::Signals;
@@ -31,21 +31,24 @@ pub async fn run(
     global: &Global,
     signals: &Signals,
 ) -> anyhow::Result<Exit> {
-    let decode = match &command {
-        ConsumeCommand::Single(args) | ConsumeCommand::Batch { consume: args, .. } => args.decode,
+    let args = match &command {
+        ConsumeCommand::Single(args) | ConsumeCommand::Batch { consume: args, .. } => args,
     };
+    let (decode, served) = (args.decode, monitored::serve(args.metrics.as_deref()).await?);
+    let monitor = served.as_ref().map(|served| &served.monitor);
     reach(global).await?;
     let out = Arc::new(Out::new(signals.drain.clone()));
     let consuming = async {
         match decode {
             Decode::Message => {
-                with(command, global, &out, MessageDecoder::<Box<RawValue>>::default()).await
+                with(command, global, monitor, &out, MessageDecoder::<Box<RawValue>>::default())
+                    .await
             }
             Decode::Json => {
-                with(command, global, &out, JsonDecoder::<Box<RawValue>>::default()).await
+                with(command, global, monitor, &out, JsonDecoder::<Box<RawValue>>::default()).await
             }
-            Decode::Text => with(command, global, &out, TextDecoder).await,
-            Decode::Raw => with(command, global, &out, RawDecoder).await,
+            Decode::Text => with(command, global, monitor, &out, TextDecoder).await,
+            Decode::Raw => with(command, global, monitor, &out, RawDecoder).await,
         }
     };
     let (consumed, health) = tokio::select! {
@@ -58,6 +61,7 @@ pub async fn run(
             return Ok(Exit::Incomplete);
         }
     };
+    monitored::close(served).await;
     match (consumed, Exit::of_health(&health)) {
         (Ok(report), ill) => Ok(exit(&report, ill, &out, signals)),
         (Err(error), Some(ill)) => {
@@ -71,7 +75,13 @@ pub async fn run(
 /// How a run ended, and how it was before it ended, or in the end.
 type Ran = (Result<ConsumeReport, ConsumeError>, Health);
 
-async fn with<D>(command: ConsumeCommand, global: &Global, out: &Arc<Out>, decoder: D) -> Ran
+async fn with<D>(
+    command: ConsumeCommand,
+    global: &Global,
+    monitor: Option<&Monitor>,
+    out: &Arc<Out>,
+    decoder: D,
+) -> Ran
 where
     D: Decoder<Item: Show>,
 {
@@ -84,7 +94,7 @@ where
                 std::future::ready(lines.print([&*received]))
             };
             let builder: ConsumerBuilder<Single, D> =
-                configured(builder.decoder(decoder), &args, global);
+                configured(builder.decoder(decoder), &args, global, monitor);
             let health = builder.health();
             watched(builder.run(handler, shutdown), || health.now(), &out.stop).await
         }
@@ -95,7 +105,7 @@ where
                 std::future::ready(lines.print(items).map(|()| batch.all_done()))
             };
             let builder: ConsumerBuilder<Batches, D> =
-                configured(builder.decoder(decoder), &args, global);
+                configured(builder.decoder(decoder), &args, global, monitor);
             let (health, builder) = (builder.health(), builder.batch(batch_size, batch_wait));
             watched(builder.run(handler, shutdown), || health.now(), &out.stop).await
         }
@@ -138,12 +148,16 @@ fn configured<K, D>(
     mut builder: ConsumerBuilder<K, D>,
     args: &ConsumeArgs,
     global: &Global,
+    monitor: Option<&Monitor>,
 ) -> ConsumerBuilder<K, D> {
     builder = builder
         .properties(global.properties.iter().cloned())
         .from(args.from)
         .exit_at_end(args.exit_at_end)
         .static_membership(args.static_membership);
+    if let Some(monitor) = monitor {
+        builder = builder.monitor(monitor);
+    }
     if let Some(group) = &args.group {
         builder = builder.group(group);
     }

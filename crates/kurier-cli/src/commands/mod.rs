@@ -5,6 +5,8 @@ pub mod consume;
 pub mod demo;
 pub mod group;
 mod line;
+mod monitored;
+pub mod probe;
 pub mod produce;
 mod readable;
 mod tail;

@@ -42,7 +42,7 @@ impl<D: Decoder> ConsumerBuilder<Batches, D> {
     where
         H: BatchHandler<D::Item>,
     {
-        let Self { config, decoder, ends, batch: rules, listener, health, .. } = self;
+        let Self { config, decoder, ends, batch: rules, listener, health, monitor, .. } = self;
         check(&rules, &config)?;
         let room = Room {
             messages: config.lane_messages_max.max(rules.count.saturating_mul(2)),
@@ -54,7 +54,8 @@ impl<D: Decoder> ConsumerBuilder<Batches, D> {
             let batches = Batcher { lane, decoder: Arc::clone(&decoder), rules, poison: None };
             spawn_on(&runtime, batch_by_batch(batches, Arc::clone(&handler)))
         });
-        run::run(run::Setup { config, ends, listener, health, room, spawn, shutdown }).await
+        run::run(run::Setup { config, ends, listener, health, monitor, room, spawn, shutdown })
+            .await
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::event::Listener;
 use super::{Batches, ConsumerEvent};
-use crate::{ConsumerConfig, Decoder, HealthHandle, RetryPolicy, StartFrom};
+use crate::{ConsumerConfig, Decoder, HealthHandle, Monitor, RetryPolicy, StartFrom};
 
 /// What becomes of a run when a message can't be handled. Its partition stops in any case.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -30,6 +30,7 @@ pub struct ConsumerBuilder<K, D> {
     pub(super) batch: BatchRules,
     pub(super) listener: Listener,
     pub(super) health: HealthHandle,
+    pub(super) monitor: Option<Monitor>,
     kind: PhantomData<fn() -> K>,
 }
 
@@ -64,6 +65,7 @@ impl<K, D> ConsumerBuilder<K, D> {
             batch: BatchRules::default(),
             listener: Listener::default(),
             health: HealthHandle::default(),
+            monitor: None,
             kind: PhantomData,
         }
     }
@@ -92,8 +94,9 @@ impl<K, D> ConsumerBuilder<K, D> {
 
     /// How values are read. Default: messages with text content.
     pub fn decoder<E: Decoder>(self, decoder: E) -> ConsumerBuilder<K, E> {
-        let Self { config, ends, batch, listener, health, .. } = self;
-        ConsumerBuilder { config, decoder, ends, batch, listener, health, kind: PhantomData }
+        let Self { config, ends, batch, listener, health, monitor, .. } = self;
+        let kind = PhantomData;
+        ConsumerBuilder { config, decoder, ends, batch, listener, health, monitor, kind }
     }
 
     /// How often, and how far apart, a failed message is tried again. Default: 5 attempts, 100 ms to
@@ -178,6 +181,12 @@ impl<K, D> ConsumerBuilder<K, D> {
         self.health.clone()
     }
 
+    /// Puts the run under `monitor`, from its beginning on. Default: none.
+    pub fn monitor(mut self, monitor: &Monitor) -> Self {
+        self.monitor = Some(monitor.clone());
+        self
+    }
+
     /// Time without progress in reading, though there is more to read, after which the health is not
     /// live. Default: 60 s.
     pub fn stall_after(mut self, stall_after: Duration) -> Self {
@@ -220,6 +229,7 @@ impl<K, D: Clone> Clone for ConsumerBuilder<K, D> {
             batch: self.batch,
             listener: self.listener.clone(),
             health: HealthHandle::default(),
+            monitor: self.monitor.clone(),
             kind: PhantomData,
         }
     }

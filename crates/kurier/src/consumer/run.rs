@@ -21,7 +21,7 @@ use super::report::{Closed, ConsumeError, ConsumeReport, Ended};
 use super::vitals;
 use crate::config::native_config;
 use crate::handler::{Context, Membership};
-use crate::{ConfigProblems, ConsumerConfig, HealthHandle, RetryPolicy};
+use crate::{ConfigProblems, ConsumerConfig, HealthHandle, Monitor, RetryPolicy};
 
 /// The name of the poll thread.
 const POLL_THREAD: &str = "kurier-consumer";
@@ -37,6 +37,7 @@ pub(super) struct Setup {
     pub(super) ends: EndRules,
     pub(super) listener: Listener,
     pub(super) health: HealthHandle,
+    pub(super) monitor: Option<Monitor>,
     pub(super) room: Room,
     pub(super) spawn: Spawn,
     pub(super) shutdown: CancellationToken,
@@ -51,9 +52,12 @@ pub(super) async fn run(setup: Setup) -> Result<ConsumeReport, ConsumeError> {
 }
 
 async fn begin(setup: Setup) -> Result<ConsumeReport, ConsumeError> {
-    let Setup { config, ends, listener, health, room, spawn, shutdown } = setup;
+    let Setup { config, ends, listener, health, monitor, room, spawn, shutdown } = setup;
     let config = config.checked()?;
     let properties = config.properties(SHARING_PARTITIONS)?;
+    if let Some(monitor) = &monitor {
+        monitor.watch_consumer(&config.effective_client_id(), &health);
+    }
     let deadline = config.shutdown_deadline;
     let mailbox = Arc::new(Mailbox::default());
     let common = Arc::new(common(&config, &mailbox, listener));

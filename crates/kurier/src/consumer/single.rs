@@ -45,6 +45,7 @@ impl<D: Decoder> ConsumerBuilder<Single, D> {
             ends: self.ends,
             listener: self.listener,
             health: self.health,
+            monitor: self.monitor,
             room,
             spawn,
             shutdown,

@@ -17,7 +17,7 @@ use super::topics::KnownTopics;
 use super::worker::{OnFatal, Stop, Worker};
 use crate::config::native_config;
 use crate::health::{HealthHandle, OwnHandle};
-use crate::{ConfigProblems, DeliveryProfile, ProducerConfig};
+use crate::{ConfigProblems, DeliveryProfile, Monitor, ProducerConfig};
 
 /// A producer in the making; from [`MessageProducer::builder`]. Defaults are those of
 /// [`ProducerConfig`]. Everything is checked by [`build`](Self::build), which reports every problem at
@@ -29,6 +29,7 @@ pub struct ProducerBuilder {
     on_event: Listener<ProducerEvent>,
     on_delivery: Listener<DeliveryReport>,
     health: OwnHandle,
+    monitor: Option<Monitor>,
     /// Other than the profile says, for the tests.
     on_fatal: Option<OnFatal>,
 }
@@ -36,7 +37,8 @@ pub struct ProducerBuilder {
 impl ProducerBuilder {
     pub(super) fn new(config: ProducerConfig) -> Self {
         let (on_event, on_delivery) = (Listener::default(), Listener::default());
-        Self { config, on_event, on_delivery, health: OwnHandle::default(), on_fatal: None }
+        let health = OwnHandle::default();
+        Self { config, on_event, on_delivery, health, monitor: None, on_fatal: None }
     }
 
     /// Takes the protection away, for controls.
@@ -123,6 +125,12 @@ impl ProducerBuilder {
         self.health.get()
     }
 
+    /// Puts the producer under `monitor` from [`build`](Self::build) on. Default: none.
+    pub fn monitor(mut self, monitor: &Monitor) -> Self {
+        self.monitor = Some(monitor.clone());
+        self
+    }
+
     /// A function that is told of every delivery and failure, on the producer's own thread: it must not
     /// block. Cheaper than awaiting each [`Delivery`](super::Delivery).
     pub fn on_delivery(
@@ -145,6 +153,10 @@ impl ProducerBuilder {
         self.on_event = self.on_event.with_health(self.health.get());
         let properties = self.config.properties()?;
         let config = self.config.checked()?;
+        if let Some(monitor) = &self.monitor {
+            let name = properties.iter().find(|(name, _)| name == "client.id");
+            monitor.watch_producer(name.map_or("", |(_, name)| name), &self.health.get());
+        }
         let maker = Maker::new(native_config(&properties));
         let made = maker.make();
         let client = made.map_err(|error| ConfigProblems::from_kafka(&error, &properties))?;

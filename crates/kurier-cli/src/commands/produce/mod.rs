@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use kurier::{DeliveryProfile, DeliveryReport, MessageProducer, SendError};
+use kurier::{DeliveryProfile, DeliveryReport, MessageProducer, Monitor, SendError};
 use serde_json::{Value, json};
 
 use self::input::{Line, Lines, source};
 use self::outgoing::{Outgoing, outgoing};
-use super::reach;
+use super::{monitored, reach};
 use crate::args::{Delivery, Global, Input, Output, ProduceArgs, ReportKind, Sample};
 use crate::exit::{Exit, UsageError};
 use crate::output;
@@ -26,13 +26,15 @@ use crate::signals::Signals;
 /// When the configuration is not right, or the producer can't go on.
 pub async fn run(args: ProduceArgs, global: &Global, signals: &Signals) -> anyhow::Result<Exit> {
     check(&args)?;
+    let served = monitored::serve(args.metrics.as_deref()).await?;
     reach(global).await?;
     if args.wait_for_topic {
         wait_for_topic(&args.topic, global, signals).await?;
     }
     let begun = Instant::now();
     let tally = Arc::new(Tally::default());
-    let producer = producer(&args, global, &tally).await?;
+    let monitor = served.as_ref().map(|served| &served.monitor);
+    let producer = producer(&args, global, &tally, monitor).await?;
     let mut lines = source(&args);
     let mut pace = Pace::new(args.rate);
     let mut next_line = None;
@@ -67,6 +69,7 @@ pub async fn run(args: ProduceArgs, global: &Global, signals: &Signals) -> anyho
             tokio::time::timeout(LAST_WAIT, producer.close(Duration::ZERO)).await.ok()
         }
     };
+    monitored::close(served).await;
     sent?;
     // Only a signal leaves lines behind, and it is the end of samples without end.
     let left = match args.sample {
@@ -184,6 +187,7 @@ async fn producer(
     args: &ProduceArgs,
     global: &Global,
     tally: &Arc<Tally>,
+    monitor: Option<&Monitor>,
 ) -> anyhow::Result<MessageProducer> {
     let (tally, each) = (Arc::clone(tally), args.report == ReportKind::Each);
     let settle = move |report: &DeliveryReport| {
@@ -200,14 +204,17 @@ async fn producer(
             tracing::error!("standard output: {error}; reports are missing");
         }
     };
-    let producer = MessageProducer::builder(global.bootstrap())
+    let mut builder = MessageProducer::builder(global.bootstrap())
         .properties(global.properties.iter().cloned())
         .delivery(match args.delivery {
             Delivery::Default => DeliveryProfile::Default,
             Delivery::OneInFlight => DeliveryProfile::OneInFlight,
         })
         .on_delivery(settle);
-    Ok(producer.build().await?)
+    if let Some(monitor) = monitor {
+        builder = builder.monitor(monitor);
+    }
+    Ok(builder.build().await?)
 }
 
 fn reported(report: &DeliveryReport) -> Value {

@@ -1,0 +1,157 @@
+//! `--metrics` and `probe`: what a process that runs says of itself to whoever asks.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod cluster;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Output};
+use std::time::{Duration, Instant};
+
+use cluster::{Cluster, said};
+use serde_json::Value;
+
+/// A command that serves its health, killed when dropped.
+struct Served {
+    process: Child,
+    address: String,
+}
+
+impl Served {
+    fn start(cluster: &Cluster, args: &[&str]) -> Self {
+        let mut command = cluster.command(&["--log-format", "json"]);
+        let mut process = command.args(args).args(["--metrics", "127.0.0.1:0"]).spawn().unwrap();
+        let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
+        let address = loop {
+            let line: Value = serde_json::from_str(&log.next().unwrap().unwrap()).unwrap();
+            if let Some(address) = line["fields"]["address"].as_str() {
+                break address.to_owned();
+            }
+        };
+        // Whatever else it says is read, so that it never waits for a reader.
+        std::thread::spawn(move || log.for_each(drop));
+        Self { process, address }
+    }
+
+    fn probe(&self, question: &str) -> Output {
+        probe(question, &self.address, "60s")
+    }
+
+    /// Asks until the answer has this code; gives its body.
+    fn until(&self, question: &str, code: i32) -> String {
+        let begun = Instant::now();
+        loop {
+            let told = self.probe(question);
+            let body = String::from_utf8(told.stdout.clone()).unwrap();
+            if told.status.code() == Some(code) {
+                return body;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "{body}{}", said(&told));
+        }
+    }
+
+    fn term(&self) {
+        let pid = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.process.kill();
+        self.process.wait().unwrap();
+    }
+}
+
+fn probe(question: &str, address: &str, timeout: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kurier"));
+    command.args(["probe", question, address, "--timeout", timeout]).output().unwrap()
+}
+
+#[test]
+fn a_consumer_is_probed_ready_and_then_not_while_its_cluster_is_away() {
+    for kind in ["single", "batch"] {
+        let cluster = Cluster::run(&["t:1"]);
+        let mut consumer = Served::start(&cluster, &["consume", kind, "t", "--instance", "1"]);
+        let client = format!("consumer {kind}_message_group_1-1");
+        let checks = ["client", "reading", "partitions", "cluster", "topics", "assignment", "run"];
+        let lines = checks.map(|check| format!("ok {client}: {check}\n"));
+        assert_eq!(consumer.until("ready", 0), format!("ready\n{}", lines.concat()));
+        let live = format!("live\nok {client}: client\nok {client}: reading\n");
+        assert_eq!(consumer.until("live", 0), live);
+        drop(cluster);
+        let away = consumer.until("ready", 10);
+        let failing = format!("failing {client}: cluster: waiting for the cluster for ");
+        assert!(away.starts_with("not ready\n") && away.contains(&failing), "{away}");
+        assert_eq!(consumer.until("live", 0), live);
+        consumer.term();
+        assert_eq!(consumer.process.wait().unwrap().code(), Some(143));
+        assert_eq!(consumer.probe("ready").status.code(), Some(5), "it has ended");
+    }
+}
+
+#[test]
+fn a_producer_says_that_it_waits_for_its_cluster_and_that_it_is_back() {
+    let cluster = Cluster::run(&["t:1"]);
+    let args = ["produce", "t", "--sample", "1000000", "--rate", "50", "--report", "none"];
+    let mut producer = Served::start(&cluster, &args);
+    let ready = "ready\nok producer kurier-producer: client\nok producer kurier-producer: cluster\nok producer kurier-producer: run\n";
+    assert_eq!(producer.until("ready", 0), ready);
+    // Too few replicas to write to.
+    for node in ["1", "2"] {
+        cluster.kurier(&["cluster", "kill", node], "");
+    }
+    let away = producer.until("ready", 10);
+    assert!(away.contains("failing producer kurier-producer: cluster: waiting for"), "{away}");
+    assert_eq!(producer.until("live", 0), "live\nok producer kurier-producer: client\n");
+    for node in ["1", "2"] {
+        cluster.kurier(&["cluster", "start", node], "");
+    }
+    producer.until("ready", 0);
+    producer.term();
+    assert_eq!(producer.process.wait().unwrap().code(), Some(4), "the samples are not all sent");
+}
+
+#[test]
+fn an_address_that_is_taken_is_a_usage_error_and_so_is_nonsense() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for (address, why) in [(address.as_str(), "in use"), ("nonsense", "invalid")] {
+        for command in [&["produce", "t", "--sample", "1"][..], &["consume", "single", "t"]] {
+            let mut kurier = Command::new(env!("CARGO_BIN_EXE_kurier"));
+            let ended = kurier.args(command).args(["--metrics", address]).output().unwrap();
+            assert_eq!(ended.status.code(), Some(2), "{}", said(&ended));
+            let named = format!("--metrics {address}: ");
+            assert!(
+                said(&ended).contains(&named) && said(&ended).contains(why),
+                "{}",
+                said(&ended)
+            );
+        }
+    }
+}
+
+#[test]
+fn a_probe_that_nobody_answers_ends_in_time_with_its_own_code() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    let unanswered = probe("live", &address, "300ms");
+    assert_eq!(unanswered.status.code(), Some(5), "{}", said(&unanswered));
+    assert!(said(&unanswered).contains("no answer within 300ms"), "{}", said(&unanswered));
+    drop(silent);
+    let refused = probe("live", &address, "5s");
+    assert_eq!(refused.status.code(), Some(5), "{}", said(&refused));
+    // Another server, which knows no such path.
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap().to_string();
+    let answering = std::thread::spawn(move || {
+        let (mut stream, _): (TcpStream, _) = other.accept().unwrap();
+        let mut head = [0; 1024];
+        assert!(0 < stream.read(&mut head).unwrap());
+        stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").unwrap();
+    });
+    let foreign = probe("live", &address, "5s");
+    assert_eq!(foreign.status.code(), Some(1), "{}", said(&foreign));
+    answering.join().unwrap();
+}
