@@ -16,7 +16,7 @@ use crate::group::{
     Ticket,
 };
 use crate::settings::TopicSettings;
-use crate::storage::{MoveError, NodeId, Partition, PartitionSettings};
+use crate::storage::{MoveError, NodeId, Partition};
 use crate::topic::{Topic, TopicError};
 
 /// How the cluster behaves; set once, by its builder.
@@ -230,6 +230,29 @@ impl State {
         Ok(())
     }
 
+    /// Sets a topic to something else.
+    ///
+    /// # Errors
+    /// When the topic is unknown or the settings do not fit its replicas.
+    pub fn alter_topic(
+        &mut self,
+        now: Instant,
+        name: &str,
+        settings: TopicSettings,
+        validate_only: bool,
+    ) -> Result<(), TopicError> {
+        let topic = self.topics.get_mut(name).ok_or(TopicError::Unknown)?;
+        settings.check(topic.replicas)?;
+        if validate_only {
+            return Ok(());
+        }
+        topic.settings = settings;
+        let settings = topic.partition_settings(&self.settings);
+        topic.partitions.iter_mut().for_each(|partition| partition.alter(now, settings));
+        self.laggards_due = self.partitions_due();
+        Ok(())
+    }
+
     /// Deletes a topic and the offsets that groups have committed for it.
     pub fn delete_topic(&mut self, name: &str) -> bool {
         let known = self.topics.remove(name).is_some();
@@ -358,15 +381,7 @@ impl State {
         let frozen: Vec<NodeId> =
             self.nodes.iter().filter(|(_, node)| node.frozen).map(|(id, _)| *id).collect();
         let Some(topic) = self.topics.get_mut(name) else { return };
-        let settings = PartitionSettings {
-            bytes_max: topic.settings.bytes_max.unwrap_or(self.settings.partition_bytes_max),
-            batch_bytes_max: topic.settings.batch_bytes_max,
-            min_in_sync: topic.settings.min_in_sync,
-            lag_max: self.settings.replica_lag_max,
-            unclean_election: topic.settings.unclean_election,
-            timestamps: topic.settings.timestamps,
-            ahead_max: topic.settings.ahead_max,
-        };
+        let settings = topic.partition_settings(&self.settings);
         for index in topic.partitions.len()..count {
             let first = index + topic.shift;
             let nodes: Vec<NodeId> = live

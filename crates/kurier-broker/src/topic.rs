@@ -3,7 +3,8 @@
 use uuid::Uuid;
 
 use crate::settings::TopicSettings;
-use crate::storage::Partition;
+use crate::state::ClusterSettings;
+use crate::storage::{Partition, PartitionSettings};
 
 /// One topic.
 #[derive(Debug)]
@@ -14,7 +15,7 @@ pub struct Topic {
     pub replicas: usize,
     /// How far the first partition's preferred leader is from the first node.
     pub shift: usize,
-    /// What its creator set.
+    /// What it is set to.
     pub settings: TopicSettings,
     /// Its partitions by number.
     pub partitions: Vec<Partition>,
@@ -69,6 +70,19 @@ pub enum TopicError {
 }
 
 impl Topic {
+    /// How its partitions behave.
+    pub fn partition_settings(&self, cluster: &ClusterSettings) -> PartitionSettings {
+        PartitionSettings {
+            bytes_max: self.settings.bytes_max.unwrap_or(cluster.partition_bytes_max),
+            batch_bytes_max: self.settings.batch_bytes_max,
+            min_in_sync: self.settings.min_in_sync,
+            lag_max: cluster.replica_lag_max,
+            unclean_election: self.settings.unclean_election,
+            timestamps: self.settings.timestamps,
+            ahead_max: self.settings.ahead_max,
+        }
+    }
+
     /// Whether Kafka takes this name.
     ///
     /// # Errors

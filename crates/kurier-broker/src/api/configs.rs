@@ -1,4 +1,5 @@
-//! DescribeConfigs: what a topic and a node are set to. Nothing can be changed while the cluster runs.
+//! DescribeConfigs: what a topic and a node are set to. How topics are set to something else is in
+//! `altering`; nothing of a node can be changed while the cluster runs.
 
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::describe_configs_request::{
@@ -13,8 +14,10 @@ use super::{Call, text};
 use crate::settings::{Setting, broker_settings};
 use crate::state::State;
 
-const TOPIC: i8 = 2;
-const BROKER: i8 = 4;
+/// A topic, by the protocol's numbers (`ConfigResource.Type` in Apache Kafka).
+pub const TOPIC: i8 = 2;
+/// A node, by the same.
+pub const BROKER: i8 = 4;
 
 /// One answer for each resource that was asked for.
 pub fn describe(call: &Call, request: &DescribeConfigsRequest) -> DescribeConfigsResponse {
@@ -94,7 +97,7 @@ fn shown(request: &DescribeConfigsRequest, setting: Setting) -> DescribeConfigsR
     DescribeConfigsResourceResult::default()
         .with_name(text(setting.name))
         .with_value(Some(text(setting.value)))
-        .with_read_only(true)
+        .with_read_only(setting.fixed)
         .with_config_source(setting.source as i8)
         .with_synonyms(synonyms.collect())
         .with_config_type(setting.kind as i8)

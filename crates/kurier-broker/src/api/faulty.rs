@@ -14,7 +14,8 @@ use kafka_protocol::messages::{
 
 use super::by_topic::ByTopic;
 use super::{
-    Call, Refused, configs, decode, encode, groups, handled, metadata, producers, versions,
+    Call, Refused, altering, configs, decode, encode, groups, handled, metadata, producers,
+    versions,
 };
 use crate::faults::rules::{Ending, Facts, Refusal};
 use crate::wire::frame::{self, Request};
@@ -119,6 +120,12 @@ fn refused(call: &Call, request: &Request, error: ResponseError) -> Result<Bytes
         ApiKey::ApiVersions => encode(request, &versions(error.code()))?,
         ApiKey::InitProducerId => encode(request, &producers::refused(error))?,
         ApiKey::DescribeConfigs => encode(request, &configs::refused(&decode(request)?, error))?,
+        ApiKey::AlterConfigs => {
+            encode(request, &altering::refused_replace(&decode(request)?, error))?
+        }
+        ApiKey::IncrementalAlterConfigs => {
+            encode(request, &altering::refused_alter(&decode(request)?, error))?
+        }
         ApiKey::DescribeCluster => {
             encode(request, &metadata::cluster(call).with_error_code(error.code()))?
         }

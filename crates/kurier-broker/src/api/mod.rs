@@ -3,6 +3,7 @@
 //! A handler takes the decoded request and gives the response; most are one look at the state. Those
 //! that wait (produce, fetch, joins) are async and lose nothing when dropped with their connection.
 
+mod altering;
 mod by_topic;
 mod configs;
 mod faulty;
@@ -98,6 +99,12 @@ async fn handled(call: &Call, request: Request) -> Result<Option<Bytes>, Refused
         }
         ApiKey::CreatePartitions => encode(&request, &topics::grow(call, now, &decode(&request)?))?,
         ApiKey::DescribeConfigs => encode(&request, &configs::describe(call, &decode(&request)?))?,
+        ApiKey::AlterConfigs => {
+            encode(&request, &altering::replace(call, now, &decode(&request)?))?
+        }
+        ApiKey::IncrementalAlterConfigs => {
+            encode(&request, &altering::alter(call, now, &decode(&request)?))?
+        }
         ApiKey::InitProducerId => encode(&request, &producers::init(call, &decode(&request)?))?,
         _ => return groups::answer(call, client_id, &request).await.map(Some),
     };

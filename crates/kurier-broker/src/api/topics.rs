@@ -210,8 +210,9 @@ fn grown_to(
         .with_error_message(message.map(text))
 }
 
+/// The protocol's error for a topic that can't be made or changed, and the words.
 #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err takes")]
-fn told(error: TopicError) -> (ResponseError, String) {
+pub fn told(error: TopicError) -> (ResponseError, String) {
     let kind = match &error {
         TopicError::Name(_) => ResponseError::InvalidTopicException,
         TopicError::Exists => ResponseError::TopicAlreadyExists,

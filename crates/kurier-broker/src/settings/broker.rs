@@ -35,7 +35,8 @@ impl Row {
             synonyms.push(said(self.default.to_owned(), Source::Default));
         }
         let source = if value == self.default { Source::Default } else { Source::Broker };
-        Setting { name: self.name, value, source, kind: self.kind, about: self.about, synonyms }
+        let (name, kind, about) = (self.name, self.kind, self.about);
+        Setting { name, value, source, kind, fixed: true, about, synonyms }
     }
 }
 

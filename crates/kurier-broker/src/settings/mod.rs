@@ -1,6 +1,6 @@
 //! Kafka's settings, as far as they mean something in an embedded cluster: those that are honoured, and
-//! those of which one value is true here. DescribeConfigs shows them, CreateTopics takes them, and
-//! whatever is not listed is refused.
+//! those of which one value is true here. DescribeConfigs shows them, CreateTopics and the
+//! requests that alter take those of topics, and whatever is not listed is refused.
 
 mod broker;
 mod topic;
@@ -19,6 +19,8 @@ pub struct Setting {
     pub source: Source,
     /// What kind of value it is.
     pub kind: Kind,
+    /// Whether it can't be changed.
+    pub fixed: bool,
     /// What it means, in a sentence.
     pub about: &'static str,
     /// Everything that was said about it, the strongest first.
@@ -39,7 +41,7 @@ pub struct Synonym {
 /// Where a value comes from, by the numbers of DescribeConfigs (`ConfigSource` in Apache Kafka).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// The topic's creator.
+    /// The topic's creator, or who altered it.
     Topic = 1,
     /// The cluster's builder.
     Broker = 4,

@@ -22,6 +22,7 @@ fn every_topic_setting_takes_the_value_that_it_shows_and_then_is_the_topics_own(
         let [own, inherited] = after.synonyms.as_slice() else { panic!("{:?}", after.synonyms) };
         assert_eq!((own.name, own.source), (before.name, Source::Topic));
         assert_eq!(std::slice::from_ref(inherited), before.synonyms);
+        assert_eq!(settings.without(before.name), TopicSettings::default(), "{}", before.name);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The settings of a topic.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Kind, Setting, Source, Synonym};
@@ -8,7 +8,7 @@ use crate::state::ClusterSettings;
 use crate::storage::Timestamps;
 use crate::topic::TopicError;
 
-/// What a topic's creator may set, by Kafka's names.
+/// What a topic may be set to, by Kafka's names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicSettings {
     /// `min.insync.replicas`; default 1, as Kafka's.
@@ -23,7 +23,8 @@ pub struct TopicSettings {
     pub timestamps: Timestamps,
     /// `message.timestamp.after.max.ms`; default an hour, as Kafka's (KIP-1030).
     pub ahead_max: Duration,
-    given: BTreeSet<&'static str>,
+    /// What was given, word for word.
+    given: BTreeMap<&'static str, String>,
 }
 
 impl Default for TopicSettings {
@@ -35,7 +36,7 @@ impl Default for TopicSettings {
             unclean_election: false,
             timestamps: Timestamps::Create,
             ahead_max: Duration::from_secs(3600),
-            given: BTreeSet::new(),
+            given: BTreeMap::new(),
         }
     }
 }
@@ -64,8 +65,20 @@ impl TopicSettings {
                 return Err(refused(reason));
             }
         }
-        self.given.insert(row.name);
+        self.given.insert(row.name, value.to_owned());
         Ok(())
+    }
+
+    /// The same without what was given for one of Kafka's topic settings; what was not given stays as it
+    /// is, as does a name that means nothing here.
+    #[must_use]
+    pub fn without(&self, name: &str) -> Self {
+        let mut rest = Self::default();
+        for (kept, value) in self.given.iter().filter(|(given, _)| **given != name) {
+            // It was taken before, and none of them depends on another.
+            let _ = rest.set(kept, value);
+        }
+        rest
     }
 
     /// Whether these settings fit that many replicas.
@@ -94,7 +107,7 @@ pub(super) fn broker_defaults(cluster: &ClusterSettings) -> Vec<Setting> {
     let unset = TopicSettings::default();
     let rows = TABLE.iter().map(|row| {
         let shown = row.show(&unset, cluster);
-        Setting { name: row.broker_name, ..shown }
+        Setting { name: row.broker_name, fixed: true, ..shown }
     });
     rows.collect()
 }
@@ -125,7 +138,7 @@ impl Row {
         };
         let said = |name, value, source| Synonym { name, value, source };
         let mut synonyms = Vec::new();
-        if topic.given.contains(self.name) {
+        if topic.given.contains_key(self.name) {
             synonyms.push(said(self.name, value(topic), Source::Topic));
         }
         let unset = value(&TopicSettings::default());
@@ -137,6 +150,7 @@ impl Row {
             value: value(topic),
             source: synonyms[0].source,
             kind: self.kind,
+            fixed: matches!(self.meaning, Meaning::Fixed(_)),
             about: self.about,
             synonyms,
         }

@@ -44,6 +44,11 @@ impl Log {
         Self { batches: VecDeque::new(), start: 0, end: 0, bytes: 0, bytes_max, epochs: Vec::new() }
     }
 
+    /// It keeps about so many bytes from here on; see [`shrink`](Self::shrink).
+    pub fn keep(&mut self, bytes_max: usize) {
+        self.bytes_max = bytes_max;
+    }
+
     /// The first offset that can be read.
     pub fn start(&self) -> i64 {
         self.start

@@ -169,6 +169,17 @@ impl Partition {
         }
     }
 
+    /// It behaves so from here on: what is over the bound in bytes goes, and a replica that may lead now
+    /// does.
+    pub fn alter(&mut self, now: Instant, settings: PartitionSettings) {
+        self.settings = settings;
+        self.log.keep(settings.bytes_max);
+        if self.leader.is_none() {
+            self.elect(now);
+        }
+        self.replicate(now);
+    }
+
     /// The node that leads, if one may.
     pub fn leader(&self) -> Option<NodeId> {
         self.leader

@@ -30,7 +30,9 @@ pub fn answer_in(key: ApiKey, version: i16, frame: Bytes) -> Result<Box<dyn Debu
         CreateTopics CreateTopicsResponse, DeleteTopics DeleteTopicsResponse,
         DeleteRecords DeleteRecordsResponse, InitProducerId InitProducerIdResponse,
         OffsetForLeaderEpoch OffsetForLeaderEpochResponse,
-        DescribeConfigs DescribeConfigsResponse, CreatePartitions CreatePartitionsResponse,
+        DescribeConfigs DescribeConfigsResponse, AlterConfigs AlterConfigsResponse,
+        IncrementalAlterConfigs IncrementalAlterConfigsResponse,
+        CreatePartitions CreatePartitionsResponse,
         DeleteGroups DeleteGroupsResponse, OffsetDelete OffsetDeleteResponse,
         DescribeCluster DescribeClusterResponse,
     }

@@ -174,6 +174,24 @@ pub fn examples() -> Vec<(i16, i16, Bytes)> {
             .with_configuration_keys(Some(vec![text()]));
         put(&DescribeConfigsRequest::default().with_resources(vec![data]), v)
     });
+    add(ApiKey::AlterConfigs, &|v| {
+        use alter_configs_request::*;
+        let one = AlterableConfig::default().with_name(text()).with_value(Some(text()));
+        let data = AlterConfigsResource::default()
+            .with_resource_type(2)
+            .with_resource_name(text())
+            .with_configs(vec![one]);
+        put(&AlterConfigsRequest::default().with_resources(vec![data]), v)
+    });
+    add(ApiKey::IncrementalAlterConfigs, &|v| {
+        use incremental_alter_configs_request::*;
+        let one = AlterableConfig::default().with_name(text()).with_value(Some(text()));
+        let data = AlterConfigsResource::default()
+            .with_resource_type(2)
+            .with_resource_name(text())
+            .with_configs(vec![one]);
+        put(&IncrementalAlterConfigsRequest::default().with_resources(vec![data]), v)
+    });
     add(ApiKey::CreatePartitions, &|v| {
         use create_partitions_request::*;
         let one = CreatePartitionsAssignment::default().with_broker_ids(vec![BrokerId(1)]);

@@ -131,6 +131,12 @@ schemas! {
     DESCRIBE_CONFIGS: 4 => &[
         all(List(&[all(INT8), all(Text), all(Texts)])), all(INT8), since(3, INT8),
     ];
+    ALTER_CONFIGS: 2 => &[
+        all(List(&[all(INT8), all(Text), all(List(&[all(Text), all(Text)]))])), all(INT8),
+    ];
+    INCREMENTAL_ALTER_CONFIGS: 1 => &[
+        all(List(&[all(INT8), all(Text), all(List(&[all(Text), all(INT8), all(Text)]))])), all(INT8),
+    ];
     CREATE_PARTITIONS: 2 => &[
         all(List(&[all(Text), all(INT32), all(List(&[all(Fixeds(4))]))])), all(INT32), all(INT8),
     ];

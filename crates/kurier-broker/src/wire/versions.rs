@@ -24,8 +24,8 @@ const fn api(key: ApiKey, min: i16, max: i16, schema: &'static Schema) -> Api {
     Api { key, min, min_advertised: min, max, schema }
 }
 
-/// Every API that is spoken. What stands not here (transactions, the newer consumer protocol,
-/// configuration changes, ACLs, …) is refused with `UNSUPPORTED_VERSION` by clients that look first, and
+/// Every API that is spoken. What stands not here (transactions, the newer consumer protocol, ACLs,
+/// …) is refused with `UNSUPPORTED_VERSION` by clients that look first, and
 /// by closing the connection for those that do not, as Kafka does.
 pub const APIS: &[Api] = &[
     // librdkafka looks for Produce 0 and without it silently turns compression off (KAFKA-18659).
@@ -49,8 +49,10 @@ pub const APIS: &[Api] = &[
     api(ApiKey::InitProducerId, 0, 4, &schema::INIT_PRODUCER_ID),
     api(ApiKey::OffsetForLeaderEpoch, 2, 4, &schema::OFFSET_FOR_LEADER_EPOCH),
     api(ApiKey::DescribeConfigs, 1, 4, &schema::DESCRIBE_CONFIGS),
+    api(ApiKey::AlterConfigs, 0, 2, &schema::ALTER_CONFIGS),
     api(ApiKey::CreatePartitions, 0, 3, &schema::CREATE_PARTITIONS),
     api(ApiKey::DeleteGroups, 0, 2, &schema::DELETE_GROUPS),
+    api(ApiKey::IncrementalAlterConfigs, 0, 1, &schema::INCREMENTAL_ALTER_CONFIGS),
     api(ApiKey::OffsetDelete, 0, 0, &schema::OFFSET_DELETE),
     api(ApiKey::DescribeCluster, 0, 1, &schema::DESCRIBE_CLUSTER),
 ];
