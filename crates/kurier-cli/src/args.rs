@@ -9,6 +9,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::exit::{self, UsageError};
 
+mod operate;
+
+pub use operate::{Chosen, Place, ResetArgs, Watch};
+
 /// At-least-once messaging on Apache Kafka.
 #[derive(Debug, Parser)]
 #[command(name = "kurier", version, about, after_help = exit::help(), max_term_width = 100)]
@@ -136,7 +140,7 @@ pub enum Command {
     /// Ask a produce or consume that runs with --metrics how it is: exit code 10 when it says no
     #[command(subcommand)]
     Probe(ProbeCommand),
-    /// Consumer groups: list, describe, lag
+    /// Consumer groups: list, describe, lag, reset, delete
     #[command(subcommand)]
     Group(GroupCommand),
     /// Print a completion script for a shell
@@ -274,10 +278,21 @@ pub enum GroupCommand {
         /// The group
         group: String,
     },
-    /// The lag in all, with -o json per partition too; exit code 0 however large it is
+    /// The lag in all, with -o json per partition too; exit code 0 however large it is. Partitions
+    /// without a commit are not in it, and are named
     Lag {
         /// The group
         group: String,
+        #[command(flatten)]
+        watch: Watch,
+    },
+    /// Let a group go on elsewhere: shows what would change, and changes it with --execute
+    Reset(ResetArgs),
+    /// Delete groups without members, and all they have committed
+    Delete {
+        /// The groups
+        #[arg(required = true, value_name = "GROUP")]
+        groups: Vec<String>,
     },
 }
 

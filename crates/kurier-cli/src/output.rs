@@ -33,6 +33,11 @@ pub fn bytes(bytes: &[u8]) -> io::Result<()> {
 /// # Errors
 /// When standard output cannot be written.
 pub fn table(headings: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
+    text(&tabled(headings, rows))
+}
+
+/// The same as text.
+pub fn tabled(headings: &[&str], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
         cells.chain([headings[column].len()]).max().unwrap_or(0)
@@ -46,7 +51,7 @@ pub fn table(headings: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
     for row in rows {
         all += &line(row.iter().map(String::as_str).collect());
     }
-    text(&all)
+    all
 }
 
 /// A result that nobody reads: what was done is done all the same.
@@ -57,6 +62,14 @@ pub fn unless_unread(written: io::Result<()>) -> io::Result<()> {
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
+    }
+}
+
+/// A number of things: `1 message`, `2 messages`.
+pub fn counted(count: impl TryInto<u64>, thing: &str) -> String {
+    match count.try_into().unwrap_or(u64::MAX) {
+        1 => format!("1 {thing}"),
+        count => format!("{count} {thing}s"),
     }
 }
 

@@ -18,8 +18,8 @@ mod serve;
 mod sys;
 
 pub use admin::{
-    Admin, Broker, ClusterInfo, ConfigEntry, ConfigSource, GroupDescription, GroupLag,
-    GroupListing, GroupMember, GroupState, LagRow, NewTopic, NodeId, OffsetAt,
+    Admin, Broker, ClusterInfo, ConfigChanges, ConfigEntry, ConfigSource, GroupDescription,
+    GroupLag, GroupListing, GroupMember, GroupState, LagRow, NewTopic, NodeId, OffsetAt,
     PartitionDescription, TopicDescription, Watermarks,
 };
 pub use config::{

@@ -3,19 +3,22 @@
 //! Owns: the effective configuration of a live client, a commit with a deadline and an answer for each
 //! partition; delivery reports by the batch, with the records of those that failed (`produce`);
 //! partition queues read by the batch (`consume`); admin requests (`admin`) and their answers
-//! (`answer`), what a group has committed (`stored`). It decides nothing.
+//! (`answer`), changes of topics (`alter`); what a group has committed (`stored`), and how it is set to
+//! something else (`regroup`). It decides nothing.
 #![allow(
     unsafe_code,
     reason = "rdkafka's safe API has no call for these; each block says why it is sound"
 )]
 
 mod admin;
+mod alter;
 mod answer;
 mod consume;
 mod ends;
 mod message;
 mod metadata;
 mod produce;
+mod regroup;
 mod stored;
 
 use std::collections::BTreeMap;
@@ -31,6 +34,7 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, TopicPartitionList};
 
 pub(crate) use admin::{Admin, Answer, Came, Fault, Request};
+pub(crate) use alter::TopicChange;
 pub(crate) use answer::ByPartition;
 pub(crate) use consume::{Looked, PartitionFeed, PendingCommit, Wake};
 pub(crate) use ends::PendingEnds;
@@ -38,6 +42,7 @@ pub(crate) use metadata::{Metadata, Topics, metadata, was_reached};
 #[cfg(test)]
 pub(crate) use produce::break_for_good;
 pub(crate) use produce::{Blame, Kept, Persisted, Report, ReportQueue, Reports};
+pub(crate) use regroup::{delete_group, set_offsets};
 pub(crate) use stored::stored;
 
 use crate::ids::{Offset, PartitionId, TopicPartition};

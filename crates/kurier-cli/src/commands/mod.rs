@@ -11,6 +11,7 @@ pub mod produce;
 mod readable;
 mod tail;
 pub mod topic;
+mod watch;
 
 use kurier::Admin;
 

@@ -114,9 +114,13 @@ impl Calls {
         blocking(move || sys::metadata(native.admin.client().client(), &topics, timeout)).await
     }
 
-    /// What a group has committed. Each question has a client of its own: one that was told who the
-    /// coordinator is asks that node for ever.
-    pub(super) async fn stored(&self, group: &str, timeout: Duration) -> Result<Answer, Fault> {
+    /// Asks the coordinator of a group, as one that is no member of it. Each request has a client of its
+    /// own: one that was told who the coordinator is asks that node for ever.
+    pub(super) async fn of_group(
+        &self,
+        group: &str,
+        ask: impl FnOnce(&BaseConsumer<Listener>, &str) -> Result<Answer, Fault> + Send + 'static,
+    ) -> Result<Answer, Fault> {
         let mut config = native_config(&self.properties);
         let group = group.to_owned();
         blocking(move || {
@@ -124,7 +128,7 @@ impl Calls {
             let client = config.set("group.id", &group).set("enable.auto.commit", "false");
             let client: BaseConsumer<Listener> =
                 client.create_with_context(Listener::default()).map_err(failed)?;
-            sys::stored(&client, &group, timeout)
+            ask(&client, &group)
         })
         .await
     }
@@ -221,7 +225,7 @@ struct Reached {
 
 /// Hears librdkafka's errors and logs.
 #[derive(Debug, Default)]
-struct Listener {
+pub(super) struct Listener {
     state: Mutex<Reached>,
 }
 

@@ -1,13 +1,14 @@
 //! Consumer groups: who is in them, what they have committed, and how far behind they are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
 use rdkafka::error::RDKafkaErrorCode;
 
+use super::topics::is_unknown;
 use super::{Admin, Broker, OffsetAt};
-use crate::sys::{Fault, Request};
+use crate::sys::{self, Fault, Request};
 use crate::{ClientError, Offset, TopicPartition};
 
 /// What a group is doing.
@@ -100,6 +101,9 @@ pub struct GroupLag {
     pub group: GroupDescription,
     /// A row for each partition that has a commit or an owner, by name.
     pub rows: Vec<LagRow>,
+    /// The other partitions of the same topics: nobody has committed anything there or owns them, so that
+    /// no row tells what waits in them. By name.
+    pub untouched: Vec<TopicPartition>,
 }
 
 /// How far a group is behind in one partition. The figures are those of Kafka's own
@@ -183,7 +187,10 @@ impl Admin {
                 })
                 .collect::<Result<BTreeMap<_, _>, Fault>>()
         };
-        let ask = |left| async move { read(&self.calls.stored(group, left).await?) };
+        let ask = |left| async move {
+            let asked = move |client: &_, group: &_| sys::stored(client, group, left);
+            read(&self.calls.of_group(group, asked).await?)
+        };
         self.until(self.deadline(), &doing, ask, ClientError::is_retriable).await
     }
 
@@ -220,12 +227,32 @@ impl Admin {
                 row.end = end.ok();
             }
         }
-        Ok(GroupLag { group, rows: rows.into_values().collect() })
+        let untouched = self.others(&rows).await?;
+        Ok(GroupLag { group, rows: rows.into_values().collect(), untouched })
+    }
+
+    /// The partitions of the topics in `rows` that have no row.
+    async fn others(
+        &self,
+        rows: &BTreeMap<TopicPartition, LagRow>,
+    ) -> Result<Vec<TopicPartition>, ClientError> {
+        let topics: BTreeSet<_> = rows.keys().map(|partition| &partition.topic).collect();
+        let mut others = Vec::new();
+        for topic in topics {
+            match self.describe_topic(topic).await {
+                Ok(topic) => others.extend(topic.topic_partitions()),
+                // It was deleted, and the group's offsets are still there.
+                Err(ClientError::Kafka { code, .. }) if is_unknown(code) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        others.retain(|partition| !rows.contains_key(partition));
+        Ok(others)
     }
 }
 
 /// Says what was waited for: librdkafka only says that time is up.
-fn coordinator_missing(fault: Fault) -> Fault {
+pub(super) fn coordinator_missing(fault: Fault) -> Fault {
     match fault.code {
         RDKafkaErrorCode::OperationTimedOut => {
             let reason = format!("waiting for the group's coordinator: {}", fault.reason);

@@ -1,8 +1,11 @@
-//! The admin client: asks the cluster about topics, groups and itself, and creates and deletes topics.
+//! The admin client: asks the cluster about topics, groups and itself, and changes topics and groups.
 //!
 //! Owns [`Admin`] and how errors of a call become a [`ClientError`]. How calls wait and are answered is
-//! in `calls`; what can be asked, by subject, in `topics`, `groups` and `cluster`.
+//! in `calls`; what can be asked, by subject, in `topics`, `groups` and `cluster`; how what is there is
+//! changed in `alter_topics` and `alter_groups`.
 
+mod alter_groups;
+mod alter_topics;
 mod calls;
 mod cluster;
 mod groups;
@@ -15,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::error::RDKafkaErrorCode;
 
+pub use alter_topics::ConfigChanges;
 pub use cluster::{Broker, ClusterInfo, NodeId};
 pub use groups::{GroupDescription, GroupLag, GroupListing, GroupMember, GroupState, LagRow};
 pub use topics::{
@@ -32,7 +36,7 @@ const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 /// How long a question waits before it is asked again.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Asks the cluster, and creates and deletes topics. Works with any Kafka.
+/// Asks the cluster, and changes its topics and groups. Works with any Kafka.
 ///
 /// Every call ends within the timeout (10 s unless [`with_timeout`](Self::with_timeout) says
 /// otherwise). A question is asked again until then when the cluster's answer is one that passes, such

@@ -359,6 +359,6 @@ fn unknown() -> Fault {
 }
 
 /// Kafka's code and librdkafka's own.
-fn is_unknown(code: RDKafkaErrorCode) -> bool {
+pub(super) fn is_unknown(code: RDKafkaErrorCode) -> bool {
     matches!(code, RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic)
 }

@@ -13,6 +13,7 @@ use rdkafka::bindings as rd;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 
+use super::alter::TopicChange;
 use super::{Event, Queue, error_code, text};
 use crate::ids::TopicPartition;
 
@@ -27,6 +28,7 @@ pub(crate) enum Request<'a> {
         configs: Vec<(&'a str, &'a str)>,
     },
     DeleteTopic(&'a str),
+    AlterTopic(&'a TopicChange<'a>),
     TopicConfigs(&'a str),
     ListGroups,
     DescribeGroup(&'a str),
@@ -49,7 +51,7 @@ impl Fault {
         Self { code, reason: reason.unwrap_or(&text).to_owned() }
     }
 
-    fn invalid(reason: impl Into<String>) -> Self {
+    pub(super) fn invalid(reason: impl Into<String>) -> Self {
         Self { code: RDKafkaErrorCode::InvalidArgument, reason: reason.into() }
     }
 }
@@ -127,6 +129,7 @@ impl<C: ProducerContext> Admin<C> {
         let op = match request {
             Request::CreateTopic { .. } => Op::RD_KAFKA_ADMIN_OP_CREATETOPICS,
             Request::DeleteTopic(_) => Op::RD_KAFKA_ADMIN_OP_DELETETOPICS,
+            Request::AlterTopic(change) => change.op(),
             Request::TopicConfigs(_) => Op::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS,
             Request::ListGroups => Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPS,
             Request::DescribeGroup(_) => Op::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS,
@@ -143,6 +146,7 @@ impl<C: ProducerContext> Admin<C> {
                 self.create_topic(&options, name, (*partitions, *replication), configs)
             }
             Request::DeleteTopic(name) => self.delete_topic(&options, name),
+            Request::AlterTopic(change) => self.alter_topic(&options, change),
             Request::TopicConfigs(name) => self.topic_configs(&options, name),
             Request::ListGroups => {
                 // SAFETY: client, options and queue are alive; so in all calls below.
@@ -195,7 +199,7 @@ impl<C: ProducerContext> Admin<C> {
         self.client.client().native_ptr()
     }
 
-    fn queue(&self) -> *mut rd::rd_kafka_queue_t {
+    pub(super) fn queue(&self) -> *mut rd::rd_kafka_queue_t {
         self.queue.0.as_ptr()
     }
 
@@ -319,7 +323,11 @@ impl Options {
             }
             let mut set =
                 rd::rd_kafka_AdminOptions_set_request_timeout(options.0, millis, at, reason.len());
-            let changes = [Op::RD_KAFKA_ADMIN_OP_CREATETOPICS, Op::RD_KAFKA_ADMIN_OP_DELETETOPICS];
+            let changes = [
+                Op::RD_KAFKA_ADMIN_OP_CREATETOPICS,
+                Op::RD_KAFKA_ADMIN_OP_DELETETOPICS,
+                Op::RD_KAFKA_ADMIN_OP_CREATEPARTITIONS,
+            ];
             if error_code(set).is_none() && changes.contains(&op) {
                 // How long the broker may take; after it, it answers that it goes on.
                 set = rd::rd_kafka_AdminOptions_set_operation_timeout(

@@ -21,7 +21,7 @@ impl Answer {
         (code != RDKafkaErrorCode::NoError).then_some(Fault { code, reason })
     }
 
-    /// What became of the one topic that was to be created or deleted.
+    /// What became of the one topic that was to be created or deleted, or to get partitions.
     pub(crate) fn topic_changed(&self) -> Result<(), Fault> {
         let event = self.0.0.as_ptr();
         let mut count = 0;
@@ -30,10 +30,13 @@ impl Answer {
         let mut changed = unsafe {
             let created = rd::rd_kafka_event_CreateTopics_result(event);
             let deleted = rd::rd_kafka_event_DeleteTopics_result(event);
+            let grown = rd::rd_kafka_event_CreatePartitions_result(event);
             let topics = if !created.is_null() {
                 rd::rd_kafka_CreateTopics_result_topics(created, &mut count)
             } else if !deleted.is_null() {
                 rd::rd_kafka_DeleteTopics_result_topics(deleted, &mut count)
+            } else if !grown.is_null() {
+                rd::rd_kafka_CreatePartitions_result_topics(grown, &mut count)
             } else {
                 return Err(missing());
             };
@@ -152,7 +155,11 @@ impl Answer {
 ///
 /// # Safety
 /// `items` is null, or points at `count` pointers that `read` may be given.
-unsafe fn all<T, R>(items: *mut *const T, count: usize, read: impl Fn(*const T) -> R) -> Vec<R> {
+pub(super) unsafe fn all<T, R>(
+    items: *mut *const T,
+    count: usize,
+    read: impl Fn(*const T) -> R,
+) -> Vec<R> {
     if items.is_null() {
         return Vec::new();
     }
@@ -242,7 +249,9 @@ unsafe fn member(member: *const rd::rd_kafka_MemberDescription_t) -> GroupMember
 
 /// # Safety
 /// `list` is null or alive.
-unsafe fn partitions(list: *const rd::rd_kafka_topic_partition_list_t) -> ByPartition<Offset> {
+pub(super) unsafe fn partitions(
+    list: *const rd::rd_kafka_topic_partition_list_t,
+) -> ByPartition<Offset> {
     // SAFETY: the caller's; the list's elements are `cnt` in number.
     unsafe {
         if list.is_null() || (*list).elems.is_null() {
@@ -283,7 +292,7 @@ fn group_state(state: rd::rd_kafka_consumer_group_state_t) -> GroupState {
 
 /// # Safety
 /// `error` is null or alive.
-unsafe fn fault(error: *const rd::rd_kafka_error_t) -> Option<Fault> {
+pub(super) unsafe fn fault(error: *const rd::rd_kafka_error_t) -> Option<Fault> {
     if error.is_null() {
         return None;
     }
@@ -298,7 +307,7 @@ fn optional(text: String) -> Option<String> {
 }
 
 /// For an answer that says nothing about what was asked, which librdkafka does not give.
-fn missing() -> Fault {
+pub(super) fn missing() -> Fault {
     let reason = "the answer says nothing about what was asked".to_owned();
     Fault { code: RDKafkaErrorCode::BadMessage, reason }
 }

@@ -37,6 +37,14 @@ pub(crate) fn stored<C: ConsumerContext>(
         rd::rd_kafka_ListConsumerGroupOffsets(handle, groups, 1, options.0, queue.0.as_ptr());
         queue
     };
+    answered(&queue, timeout)
+}
+
+/// Waits for the one answer that arrives on `queue`: `timeout` at most, and a little.
+///
+/// # Errors
+/// When none comes, or it says no.
+pub(super) fn answered(queue: &Queue, timeout: Duration) -> Result<Answer, Fault> {
     let end = Instant::now() + timeout + GRACE;
     while let Some(left) = end.checked_duration_since(Instant::now()) {
         if let Some(event) = queue.poll(left) {

@@ -1,19 +1,32 @@
-//! `kurier group`: list, describe, lag. The figures are those of Kafka's own `kafka-consumer-groups`.
+//! `kurier group`: list, describe, lag, reset, delete. The figures are those of Kafka's own
+//! `kafka-consumer-groups`.
 
-use kurier::{GroupLag, LagRow};
+mod lag;
+mod members;
+mod plan;
+mod reset;
+mod saved;
+
+use kurier::{Admin, GroupLag, LagRow};
 use serde_json::{Value, json};
 
 use crate::args::{Global, GroupCommand, Output};
 use crate::exit::Exit;
-use crate::output::{self, known};
+use crate::output::{self, counted, known};
+use crate::signals::Signals;
 
 /// Does what was asked.
 ///
 /// # Errors
 /// When it cannot be done.
-pub async fn run(command: GroupCommand, global: &Global) -> anyhow::Result<Exit> {
+pub async fn run(
+    command: GroupCommand,
+    global: &Global,
+    signals: &Signals,
+) -> anyhow::Result<Exit> {
     let admin = super::admin(global)?;
     let is_json = global.output == Output::Json;
+    let mut exit = Exit::Done;
     match command {
         GroupCommand::List => {
             let groups = admin.list_groups().await?;
@@ -32,28 +45,42 @@ pub async fn run(command: GroupCommand, global: &Global) -> anyhow::Result<Exit>
             let lag = admin.lag(&group).await?;
             if is_json { output::json(&described(&lag))? } else { describe(&lag)? }
         }
-        GroupCommand::Lag { group } => {
-            let lag = admin.lag(&group).await?;
-            let total: i64 = lag.rows.iter().filter_map(LagRow::lag).sum();
-            if is_json {
-                output::json(&json!({ "group": group, "lag": total, "partitions": rows(&lag) }))?;
-            } else {
-                output::text(&format!("{total}\n"))?;
+        GroupCommand::Lag { group, watch } => {
+            exit = lag::run(&group, &watch, &admin, (global, signals)).await?;
+        }
+        GroupCommand::Reset(args) => exit = reset::run(args, &admin, global.output).await?,
+        GroupCommand::Delete { groups } => {
+            for group in &groups {
+                if let Err(error) = delete(&admin, group, is_json).await {
+                    tracing::error!("{error:#}");
+                    exit = Exit::of(&error);
+                }
             }
         }
     }
     admin.close().await;
-    Ok(Exit::Done)
+    Ok(exit)
+}
+
+async fn delete(admin: &Admin, group: &str, is_json: bool) -> anyhow::Result<()> {
+    members::refuse_members(&admin.describe_group(group).await?, "deleted")?;
+    admin.delete_group(group).await?;
+    let told = if is_json {
+        output::json(&json!({ "group": group, "deleted": true }))
+    } else {
+        output::text(&format!("deleted {group} and all it had committed\n"))
+    };
+    Ok(output::unless_unread(told)?)
 }
 
 fn describe(lag: &GroupLag) -> std::io::Result<()> {
     let group = &lag.group;
     let coordinator = group.coordinator.as_ref().map(kurier::Broker::address);
     output::text(&format!(
-        "group {}: {}, {} members, protocol {}, coordinator {}\n",
+        "group {}: {}, {}, protocol {}, coordinator {}\n",
         group.name,
         group.state,
-        group.members.len(),
+        counted(group.members.len(), "member"),
         known(group.protocol.as_ref()),
         known(coordinator)
     ))?;

@@ -1,0 +1,77 @@
+//! `--watch`: looks again and again, redraws on a terminal, and prints one JSON object a look elsewhere.
+
+use std::io::{self, IsTerminal};
+
+use serde_json::{Value, json};
+
+use crate::args::{Global, Output, Watch};
+use crate::exit::Exit;
+use crate::output;
+use crate::signals::Signals;
+
+/// What one look sees.
+pub struct Sight {
+    /// For people.
+    pub text: String,
+    /// For programs: an object.
+    pub json: Value,
+}
+
+/// Looks once, or with `--watch` until a signal. A first look that fails is an error; later ones are told
+/// and the next may succeed. The exit code is that of the last look.
+///
+/// # Errors
+/// When the first look fails, or standard output cannot be written.
+pub async fn look(
+    watch: &Watch,
+    global: &Global,
+    signals: &Signals,
+    mut look: impl AsyncFnMut() -> anyhow::Result<Sight>,
+) -> anyhow::Result<Exit> {
+    if !watch.watch {
+        let Sight { text, json } = look().await?;
+        match global.output {
+            Output::Json => output::json(&json)?,
+            Output::Table => output::text(&text)?,
+        }
+        return Ok(Exit::Done);
+    }
+    let redraws = global.output == Output::Table && io::stdout().is_terminal();
+    let mut last: Option<Exit> = None;
+    loop {
+        let seen = tokio::select! {
+            biased;
+            () = signals.drain.cancelled() => break,
+            seen = look() => seen,
+        };
+        let (sight, exit) = match seen {
+            Ok(sight) => (sight, Exit::Done),
+            Err(error) if last.is_none() => return Err(error),
+            Err(error) => {
+                let text = format!("{error:#}");
+                (Sight { json: json!({ "error": text }), text: text + "\n" }, Exit::of(&error))
+            }
+        };
+        show(sight, redraws)?;
+        last = Some(exit);
+        tokio::select! {
+            () = signals.drain.cancelled() => break,
+            () = tokio::time::sleep(watch.every) => {}
+        }
+    }
+    Ok(last.filter(|exit| *exit != Exit::Done).unwrap_or_else(|| signals.exit()))
+}
+
+fn show(sight: Sight, redraws: bool) -> io::Result<()> {
+    let now = jiff::Timestamp::now();
+    if redraws {
+        // To the upper left, and clear what is below: no flicker, as a cleared screen has.
+        let shown = sight.text.replace('\n', "\x1b[K\n");
+        return output::text(&format!("\x1b[H{now:.0}  Ctrl-C ends\x1b[K\n{shown}\x1b[J"));
+    }
+    let mut json = sight.json;
+    if let Value::Object(fields) = &mut json {
+        fields.insert("time".to_owned(), json!(format!("{now:.3}")));
+    }
+    output::json(&json)
+}
