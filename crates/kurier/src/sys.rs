@@ -3,8 +3,8 @@
 //! Owns: the effective configuration of a live client, a commit with a deadline and an answer for each
 //! partition; delivery reports by the batch, with the records of those that failed (`produce`);
 //! partition queues read by the batch (`consume`); admin requests (`admin`) and their answers
-//! (`answer`), changes of topics (`alter`); what a group has committed (`stored`), and how it is set to
-//! something else (`regroup`). It decides nothing.
+//! (`answer`), changes of topics (`alter`); who is in a group (`described`), what it has committed (`stored`)
+//! and how that is set to something else (`regroup`). It decides nothing.
 #![allow(
     unsafe_code,
     reason = "rdkafka's safe API has no call for these; each block says why it is sound"
@@ -14,6 +14,7 @@ mod admin;
 mod alter;
 mod answer;
 mod consume;
+mod described;
 mod ends;
 mod message;
 mod metadata;
@@ -37,6 +38,7 @@ pub(crate) use admin::{Admin, Answer, Came, Fault, Request};
 pub(crate) use alter::TopicChange;
 pub(crate) use answer::ByPartition;
 pub(crate) use consume::{Looked, PartitionFeed, PendingCommit, Wake};
+pub(crate) use described::described;
 pub(crate) use ends::PendingEnds;
 pub(crate) use metadata::{Metadata, Topics, metadata, was_reached};
 #[cfg(test)]

@@ -101,8 +101,7 @@ pub fn admin(bootstrap: &str) -> anyhow::Result<Admin> {
     Ok(Admin::connect(&ClientConfig::new(bootstrap))?.with_timeout(Duration::from_secs(30)))
 }
 
-/// Asks until the answer is right, each time with a client of its own: librdkafka's admin keeps a group's
-/// coordinator once it was told one, and asks it for ever although it answers `NOT_COORDINATOR`.
+/// Asks until the answer is right.
 ///
 /// # Errors
 /// What was wrong with the last answer, after [`PATIENCE`].
@@ -110,13 +109,14 @@ pub async fn ask_until_right<T>(
     bootstrap: &str,
     question: impl AsyncFn(&Admin) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
+    let admin = admin(bootstrap)?.with_timeout(Duration::from_secs(5));
     let end = Instant::now() + PATIENCE;
     loop {
-        let admin = admin(bootstrap)?.with_timeout(Duration::from_secs(5));
-        let answer = question(&admin).await;
-        admin.close().await;
-        match answer {
-            Ok(answer) => return Ok(answer),
+        match question(&admin).await {
+            Ok(answer) => {
+                admin.close().await;
+                return Ok(answer);
+            }
             Err(error) if end < Instant::now() => {
                 return Err(error.context(format!("not right after {PATIENCE:?}")));
             }

@@ -3,10 +3,15 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use kurier::{Condition, ConsumerEvent, HealthHandle};
-use kurier_tests::cluster::Role;
+use kurier::{Admin, Condition, ConsumerEvent, HealthHandle, NodeId};
+use kurier_tests::cluster::{Role, admin, wait_until_in_sync};
 use kurier_tests::scene::{Scene, TOPIC, take};
 use kurier_tests::senders::Sending;
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::error::RDKafkaErrorCode;
+use tokio::task::JoinSet;
 
 use crate::{until, within};
 
@@ -57,6 +62,111 @@ async fn a_group_whose_coordinator_is_gone_goes_on_without_a_restart_and_its_hea
             "node {gone} gone for {GONE:?}, node {heir} stored commits after {recovered:.1?}, unwell for: {said:?}"
         ))
         .await;
+}
+
+/// So many clients, for it depends on whom each of them is connected to whether librdkafka finds the next
+/// coordinator.
+const CLIENTS: usize = 8;
+
+/// Clients that live as long as their application, and have asked the coordinator that dies.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_has_described_a_group_describes_it_again_after_its_coordinator_died() {
+    let scene = Scene::set("described-again", 3).await;
+    scene.fill(0..3, 10).await;
+    let member = scene.run(scene.member("1"), take);
+    scene.until_committed(&(0..3).map(|partition| (partition, 10)).collect()).await;
+    let role = Role::Coordinator(scene.group.clone());
+    let gone = role.holder(&*scene.cluster).await.unwrap().unwrap();
+    let admins = [(); CLIENTS].map(|()| admin(scene.bootstrap()).unwrap());
+    for admin in &admins {
+        within("a coordinator", coordinator(admin, &scene.group, |node| node == gone)).await;
+    }
+    let offsets = within("offsets", admins[0].group_offsets(&scene.group)).await.unwrap();
+
+    scene.cluster.kill(gone).await.unwrap();
+    let killed = Instant::now();
+    let mut heirs = BTreeSet::new();
+    for admin in &admins {
+        let heir = coordinator(admin, &scene.group, |node| node != gone);
+        heirs.insert(within("an heir", heir).await);
+    }
+    let answered = killed.elapsed();
+    assert_eq!(heirs.len(), 1, "{heirs:?}");
+    until("the member is back", || member.diary.owned().is_some_and(|it| it.len() == 3)).await;
+    let [admin, ..] = &admins;
+    let lag = within("lag", admin.lag(&scene.group)).await.unwrap();
+    assert!(lag.rows.len() == 3 && lag.rows.iter().all(|row| row.lag() == Some(0)), "{lag:?}");
+    assert_eq!(within("offsets", admin.group_offsets(&scene.group)).await.unwrap(), offsets);
+
+    scene.cluster.start(gone).await.unwrap();
+    member.stop().await;
+    scene
+        .judge(&format!(
+            "node {gone} killed, {CLIENTS} clients described {heirs:?} in {answered:.1?}"
+        ))
+        .await;
+}
+
+/// Describes the group until one that is `wanted` coordinates it.
+async fn coordinator(admin: &Admin, group: &str, wanted: impl Fn(NodeId) -> bool) -> NodeId {
+    loop {
+        let described = admin.describe_group(group).await;
+        let by = described.ok().and_then(|it| it.coordinator).map(|broker| broker.id);
+        if let Some(node) = by.filter(|node| wanted(*node)) {
+            return node;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// The control: librdkafka's own clients. Some of them never hear of the next coordinator. What they ask is
+/// to delete the group, which a coordinator refuses for its members.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn control_of_librdkafkas_own_clients_some_ask_the_dead_coordinator_for_ever() {
+    let scene = Scene::set("asked-again", 3).await;
+    let member = scene.run(scene.member("1"), take);
+    let admin = admin(scene.bootstrap()).unwrap();
+    let role = Role::Coordinator(scene.group.clone());
+    let mut deaf = 0;
+    for round in 1.. {
+        until("a share", || member.diary.owned().is_some_and(|it| it.len() == 3)).await;
+        let gone = role.holder(&*scene.cluster).await.unwrap().unwrap();
+        let clients = [(); CLIENTS].map(|()| librdkafka_alone(scene.bootstrap()));
+        for client in &clients {
+            assert_eq!(refusal(client, &scene.group).await, RDKafkaErrorCode::NonEmptyGroup);
+        }
+        scene.cluster.kill(gone).await.unwrap();
+        let heir = coordinator(&admin, &scene.group, |node| node != gone);
+        let heir = within("an heir", heir).await;
+        let mut again = JoinSet::new();
+        for client in clients {
+            let group = scene.group.clone();
+            again.spawn(async move { refusal(&client, &group).await });
+        }
+        let again = again.join_all().await;
+        let anew = refusal(&librdkafka_alone(scene.bootstrap()), &scene.group).await;
+        assert_ne!(anew, RDKafkaErrorCode::OperationTimedOut, "node {heir} answers nobody");
+        deaf += again.iter().filter(|code| **code == RDKafkaErrorCode::OperationTimedOut).count();
+        scene.cluster.start(gone).await.unwrap();
+        within("in sync", wait_until_in_sync(&*scene.cluster)).await.unwrap();
+        if 0 < deaf {
+            eprintln!("{:?}, control: {deaf} of {CLIENTS} in round {round}", scene.cluster.kind());
+            break;
+        }
+        assert!(round < 5, "librdkafka finds the next coordinator by itself");
+    }
+    member.stop().await;
+}
+
+fn librdkafka_alone(bootstrap: &str) -> AdminClient<DefaultClientContext> {
+    ClientConfig::new().set("bootstrap.servers", bootstrap).create().unwrap()
+}
+
+/// Why the group is not deleted.
+async fn refusal(client: &AdminClient<DefaultClientContext>, group: &str) -> RDKafkaErrorCode {
+    let patient = AdminOptions::new().request_timeout(Some(Duration::from_secs(10)));
+    let answer = within("an answer", client.delete_groups(&[group], &patient)).await;
+    answer.unwrap().remove(0).unwrap_err().1
 }
 
 fn all_ready(health: &[HealthHandle]) -> bool {

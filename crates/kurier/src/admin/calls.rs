@@ -124,6 +124,10 @@ impl Calls {
         let mut config = native_config(&self.properties);
         let group = group.to_owned();
         blocking(move || {
+            if group.contains('\0') {
+                let reason = "a NUL character in the group's name".to_owned();
+                return Err(Fault { code: RDKafkaErrorCode::InvalidArgument, reason });
+            }
             // It never subscribes, so it is no member.
             let client = config.set("group.id", &group).set("enable.auto.commit", "false");
             let client: BaseConsumer<Listener> =

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rdkafka::error::RDKafkaErrorCode;
 
@@ -162,7 +163,11 @@ impl Admin {
             described.members.sort_by(|a, b| (&a.client_id, &a.id).cmp(&(&b.client_id, &b.id)));
             Ok(described)
         };
-        self.question(&doing, &Request::DescribeGroup(group), read).await
+        let ask = |left| async move {
+            let asked = move |client: &_, group: &_| sys::described(client, group, attempt(left));
+            read(&self.calls.of_group(group, asked).await?)
+        };
+        self.until(self.deadline(), &doing, ask, ClientError::is_retriable).await
     }
 
     /// What a group has committed: the next offset to read, for each partition with a commit. Empty
@@ -188,7 +193,7 @@ impl Admin {
                 .collect::<Result<BTreeMap<_, _>, Fault>>()
         };
         let ask = |left| async move {
-            let asked = move |client: &_, group: &_| sys::stored(client, group, left);
+            let asked = move |client: &_, group: &_| sys::stored(client, group, attempt(left));
             read(&self.calls.of_group(group, asked).await?)
         };
         self.until(self.deadline(), &doing, ask, ClientError::is_retriable).await
@@ -249,6 +254,15 @@ impl Admin {
         others.retain(|partition| !rows.contains_key(partition));
         Ok(others)
     }
+}
+
+/// The least time for one attempt to ask a group's coordinator.
+const ATTEMPT: Duration = Duration::from_secs(3);
+
+/// How long one attempt may take of the time that is left. A client that is told of a coordinator which
+/// has just died waits for that one; the next client is told of another.
+fn attempt(left: Duration) -> Duration {
+    (left / 3).max(ATTEMPT).min(left)
 }
 
 /// Says what was waited for: librdkafka only says that time is up.

@@ -31,7 +31,6 @@ pub(crate) enum Request<'a> {
     AlterTopic(&'a TopicChange<'a>),
     TopicConfigs(&'a str),
     ListGroups,
-    DescribeGroup(&'a str),
     /// Offsets by a moment in milliseconds, or by one of the special values of `ListOffsets`.
     Offsets(&'a [(TopicPartition, i64)]),
 }
@@ -132,7 +131,6 @@ impl<C: ProducerContext> Admin<C> {
             Request::AlterTopic(change) => change.op(),
             Request::TopicConfigs(_) => Op::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS,
             Request::ListGroups => Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPS,
-            Request::DescribeGroup(_) => Op::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS,
             Request::Offsets(_) => Op::RD_KAFKA_ADMIN_OP_LISTOFFSETS,
         };
         // SAFETY: the client is alive; the opaque is a number to us.
@@ -149,19 +147,8 @@ impl<C: ProducerContext> Admin<C> {
             Request::AlterTopic(change) => self.alter_topic(&options, change),
             Request::TopicConfigs(name) => self.topic_configs(&options, name),
             Request::ListGroups => {
-                // SAFETY: client, options and queue are alive; so in all calls below.
+                // SAFETY: client, options and queue are alive.
                 unsafe { rd::rd_kafka_ListConsumerGroups(self.handle(), options.0, self.queue()) };
-                Ok(())
-            }
-            Request::DescribeGroup(group) => {
-                let group = c_string(group)?;
-                let mut groups = [group.as_ptr()];
-                // SAFETY: as above; the names are copied.
-                unsafe {
-                    let groups = groups.as_mut_ptr();
-                    let (handle, queue) = (self.handle(), self.queue());
-                    rd::rd_kafka_DescribeConsumerGroups(handle, groups, 1, options.0, queue);
-                }
                 Ok(())
             }
             Request::Offsets(specs) => self.offsets(&options, specs),
