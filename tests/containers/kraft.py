@@ -1,0 +1,65 @@
+"""compose.yaml: three nodes with KRaft. A broker is killed and stopped under load, consumers are recreated."""
+import time
+
+from checks import equal, holds
+from steps import (Step, back_in_sync, flowing, longest_stall, members, replicas, run, running, settled, shared_by,
+                   started_in_order, volumes)
+
+NAME = "kraft"
+FILE = "compose.yaml"
+RATE = 100
+NAMED = {"kafka1", "kafka2", "kafka3"}
+CLIENTS = ("consumer", "batch-consumer", "producer")
+NEEDS = {"topic": NAMED} | {client: NAMED | {"topic"} for client in CLIENTS} | {node: set() for node in NAMED}
+TOOLS = "docker exec kafka1 /opt/kafka/bin"
+DESCRIBE = f"{TOOLS}/kafka-topics.sh --bootstrap-server kafka1:9092 --describe --topic python-topic"
+MEMBERS = f"{TOOLS}/kafka-consumer-groups.sh --bootstrap-server kafka1:9092 --describe --group single_message_group_1"
+# Of acknowledgements, when a broker dies.
+STALL_MAX_S = 5
+
+
+def walk(stack, commands):
+    """Returns what was measured, in words."""
+    faults, starts, kept = {}, [], []
+
+    def up(stack, said, began):
+        started_in_order(stack, said, began)
+        flowing(stack, said, began)
+        starts.append(stack.start_times(began))
+
+    def fault(what):
+        def check(stack, said, began):
+            faults[what] = began
+            flowing(stack, said, time.time())
+        return check
+
+    def down(stack, _said, _began):
+        equal("volumes that are kept", len(volumes(stack)), 3)
+        equal("containers that are left", stack.shell("docker compose ps -aq"), "")
+
+    def nothing_is_left(stack, _said, _began):
+        equal("volumes that are left", volumes(stack), set())
+
+    def up_again(stack, said, began):
+        up(stack, said, began)
+        kept.extend(settled(stack))
+
+    run(stack, commands, [
+        Step("docker compose up -d", up),
+        Step("docker compose ps", shown_healthy, again=True),
+        Step("docker compose logs -f consumer", until=lambda line: '"message":{"id"' in line),
+        Step(DESCRIBE, replicas(3), again=True),
+        Step("docker compose up -d --scale consumer=3", shared_by(3)),
+        Step(MEMBERS, members(stack, 3), again=True),
+        Step("docker kill -s KILL kafka2", fault("kill")),
+        Step("docker start kafka2", back_in_sync),
+        Step("docker stop kafka2", fault("stop")),
+        Step("docker start kafka2", back_in_sync),
+        Step("docker compose up -d --force-recreate --no-deps consumer batch-consumer", fault("recreation")),
+        Step("docker compose down", down),
+        Step("docker compose up -d", up_again),
+        Step("docker compose down -v", nothing_is_left),
+    ])
+    log, figures = kept
+    stalls = longest_stall(stack, log, faults)
+    return f"{starts[0]}; {figures}; longest wait for an acknowledgement: {stalls}"
