@@ -87,11 +87,12 @@ pub struct Client {
 }
 
 impl Client {
-    /// `bootstrap`: one or several `host:port`, with commas between; the first that answers is taken.
+    /// `bootstrap`: one or several `host:port`, with commas between; the first that answers is taken. Without
+    /// a port it is 9092, as for librdkafka.
     #[must_use]
     pub fn new(bootstrap: &str, timeout: Duration) -> Self {
-        let addresses = bootstrap.split(',').map(|address| address.trim().to_owned());
-        Self { addresses: addresses.filter(|address| !address.is_empty()).collect(), timeout }
+        let addresses = bootstrap.split(',').map(str::trim).filter(|address| !address.is_empty());
+        Self { addresses: addresses.map(with_port).collect(), timeout }
     }
 
     /// The nodes and what they hold.
@@ -124,6 +125,16 @@ impl Client {
             }
         }
         Err(last)
+    }
+}
+
+/// `host:port` of an address that may have a protocol before it and no port behind it.
+fn with_port(address: &str) -> String {
+    let host = address.rsplit_once("://").map_or(address, |(_, host)| host);
+    match host.rsplit_once(':') {
+        // An IPv6 address stands in brackets; only what follows them is a port.
+        Some((_, port)) if !port.contains(']') => host.to_owned(),
+        _ => format!("{host}:9092"),
     }
 }
 
@@ -259,4 +270,23 @@ fn parse_info(text: &str) -> Option<ClusterInfo> {
         }
     }
     Some(info)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_without_a_port_is_that_of_kafkas_usual_one() {
+        for (address, expected) in [
+            ("localhost", "localhost:9092"),
+            ("localhost:19092", "localhost:19092"),
+            ("plaintext://host", "host:9092"),
+            ("plaintext://host:1", "host:1"),
+            ("[::1]", "[::1]:9092"),
+            ("[::1]:19092", "[::1]:19092"),
+        ] {
+            assert_eq!(with_port(address), expected);
+        }
+    }
 }

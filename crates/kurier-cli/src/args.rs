@@ -11,7 +11,7 @@ use crate::exit::{self, UsageError};
 
 mod operate;
 
-pub use operate::{Chosen, Place, ResetArgs, Watch};
+pub use operate::{AlterArgs, Chosen, DescribeArgs, Place, ResetArgs, Watch};
 
 /// At-least-once messaging on Apache Kafka.
 #[derive(Debug, Parser)]
@@ -129,7 +129,7 @@ pub enum Command {
     /// The embedded cluster and its nodes
     #[command(subcommand)]
     Cluster(ClusterCommand),
-    /// Topics: create, list, describe, delete, tail
+    /// Topics: create, list, describe, alter, delete, tail
     #[command(subcommand)]
     Topic(TopicCommand),
     /// Send messages: from files, from standard input, or samples
@@ -220,8 +220,11 @@ pub enum ClusterCommand {
     /// Whether every partition has a leader and all its replicas; exit code 10 when not
     Health {
         /// Print it whenever it changes, until stopped
-        #[arg(long)]
+        #[arg(short, long)]
         watch: bool,
+        /// The same until it is healthy; --timeout says how long at most, by default for ever
+        #[arg(short, long)]
+        exit_when_healthy: bool,
     },
 }
 
@@ -243,11 +246,10 @@ pub enum TopicCommand {
     },
     /// List topics
     List,
-    /// Partitions, leaders, replicas and offsets of a topic
-    Describe {
-        /// The topic
-        name: String,
-    },
+    /// Partitions, leaders, replicas, offsets and health of topics
+    Describe(DescribeArgs),
+    /// Give a topic more partitions, or other settings
+    Alter(AlterArgs),
     /// Delete a topic and everything in it
     Delete {
         /// The topic

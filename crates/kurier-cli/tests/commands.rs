@@ -95,7 +95,7 @@ fn a_line_too_long_is_named_and_the_rest_goes_on() {
     assert_eq!(produced.status.code(), Some(1));
     assert!(said(&produced).contains("-:2: the line is"), "{}", said(&produced));
     let text = String::from_utf8(produced.stdout).unwrap();
-    assert!(text.starts_with("2 messages delivered") && text.contains("1 bad lines"), "{text}");
+    assert!(text.starts_with("2 messages delivered") && text.contains("1 bad line,"), "{text}");
 }
 
 /// A signal amid the input: what was sent is delivered, and the first line that was not is named.

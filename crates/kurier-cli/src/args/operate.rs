@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{ArgGroup, Args};
 use jiff::Timestamp;
 
-use super::duration;
+use super::{duration, property};
 
 /// `--watch` and how often.
 #[derive(Debug, Args)]
@@ -63,6 +63,39 @@ pub enum Place {
     Offset(i64),
     Time(Timestamp),
     Ago(Duration),
+}
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("change").required(true).multiple(true).args(["partitions", "set", "unset"]))]
+pub struct AlterArgs {
+    /// The topic
+    pub name: String,
+    /// How many partitions it has from then on: more than now. Keys move to other partitions
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub partitions: Option<u32>,
+    /// A setting gets a value; those not named stay as they are
+    #[arg(long, value_name = "KEY=VALUE", value_parser = property)]
+    pub set: Vec<(String, String)>,
+    /// A setting is the brokers' default again
+    #[arg(long, value_name = "KEY")]
+    pub unset: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct DescribeArgs {
+    /// The topics; all without, but for Kafka's own
+    pub names: Vec<String>,
+    /// Only partitions of which not all replicas are in sync
+    #[arg(long)]
+    pub under_replicated: bool,
+    /// Only partitions that refuse writes, since fewer replicas are in sync than min.insync.replicas
+    #[arg(long)]
+    pub under_min_isr: bool,
+    /// Only partitions without a leader
+    #[arg(long)]
+    pub offline: bool,
+    #[command(flatten)]
+    pub watch: Watch,
 }
 
 fn chosen(text: &str) -> Result<Chosen, String> {

@@ -1,4 +1,4 @@
-//! `--watch`: looks again and again, redraws on a terminal, and prints one JSON object a look elsewhere.
+//! `--watch`: looks again and again, redraws on a terminal, and prints JSON elsewhere, an object a look.
 
 use std::io::{self, IsTerminal};
 
@@ -13,8 +13,8 @@ use crate::signals::Signals;
 pub struct Sight {
     /// For people.
     pub text: String,
-    /// For programs: an object.
-    pub json: Value,
+    /// For programs: an object a line.
+    pub objects: Vec<Value>,
 }
 
 /// Looks once, or with `--watch` until a signal. A first look that fails is an error; later ones are told
@@ -29,9 +29,9 @@ pub async fn look(
     mut look: impl AsyncFnMut() -> anyhow::Result<Sight>,
 ) -> anyhow::Result<Exit> {
     if !watch.watch {
-        let Sight { text, json } = look().await?;
+        let Sight { text, objects } = look().await?;
         match global.output {
-            Output::Json => output::json(&json)?,
+            Output::Json => objects.iter().try_for_each(output::json)?,
             Output::Table => output::text(&text)?,
         }
         return Ok(Exit::Done);
@@ -49,7 +49,8 @@ pub async fn look(
             Err(error) if last.is_none() => return Err(error),
             Err(error) => {
                 let text = format!("{error:#}");
-                (Sight { json: json!({ "error": text }), text: text + "\n" }, Exit::of(&error))
+                let objects = vec![json!({ "error": text })];
+                (Sight { text: text + "\n", objects }, Exit::of(&error))
             }
         };
         show(sight, redraws)?;
@@ -69,9 +70,8 @@ fn show(sight: Sight, redraws: bool) -> io::Result<()> {
         let shown = sight.text.replace('\n', "\x1b[K\n");
         return output::text(&format!("\x1b[H{now:.0}  Ctrl-C ends\x1b[K\n{shown}\x1b[J"));
     }
-    let mut json = sight.json;
-    if let Value::Object(fields) = &mut json {
-        fields.insert("time".to_owned(), json!(format!("{now:.3}")));
-    }
-    output::json(&json)
+    sight.objects.into_iter().try_for_each(|mut object| {
+        object["time"] = json!(format!("{now:.3}"));
+        output::json(&object)
+    })
 }

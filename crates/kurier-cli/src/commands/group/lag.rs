@@ -32,7 +32,7 @@ pub async fn run(
             }
             format!("{total}\n")
         };
-        Ok(Sight { text, json: object(&lag, total, &uncounted) })
+        Ok(Sight { text, objects: vec![object(&lag, total, &uncounted)] })
     })
     .await
 }

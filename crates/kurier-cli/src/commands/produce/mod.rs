@@ -17,7 +17,7 @@ use self::outgoing::{Outgoing, outgoing};
 use super::{monitored, reach};
 use crate::args::{Delivery, Global, Input, Output, ProduceArgs, ReportKind, Sample};
 use crate::exit::{Exit, UsageError};
-use crate::output;
+use crate::output::{self, counted};
 use crate::signals::Signals;
 
 /// Sends everything, and waits until it is delivered.
@@ -153,7 +153,9 @@ impl Summary<'_> {
                 "failed": failed, "bad_lines": bad, "unsent": unsent,
             })),
             Output::Table => output::text(&format!(
-                "{delivered} messages delivered to {topic} in {seconds:.1} s; {failed} failed, {bad} bad lines, {unsent} unsent\n"
+                "{} delivered to {topic} in {seconds:.1} s; {failed} failed, {}, {unsent} unsent\n",
+                counted(*delivered, "message"),
+                counted(*bad, "bad line"),
             )),
         }
     }

@@ -1,15 +1,14 @@
 //! `kurier cluster`: an embedded cluster in the foreground, its nodes from outside, and the health of any.
 
-use std::time::Duration;
+mod health;
 
-use kurier::TopicDescription;
 use kurier_broker::EmbeddedCluster;
 use kurier_broker::control::{Action, Client, ControlError};
 use serde_json::json;
 
 use crate::args::{ClusterCommand, Global, Output};
 use crate::exit::{Exit, UsageError};
-use crate::output;
+use crate::output::{self, counted};
 use crate::signals::Signals;
 
 /// Does what was asked.
@@ -39,8 +38,9 @@ pub async fn run(
         ClusterCommand::Stop { node } => act(Action::Stop, node, global).await,
         ClusterCommand::Start { node } => act(Action::Start, node, global).await,
         ClusterCommand::Info => info(global).await,
-        ClusterCommand::Health { watch: true } => watch(global, signals).await,
-        ClusterCommand::Health { watch: false } => health(global).await,
+        ClusterCommand::Health { watch, exit_when_healthy } => {
+            health::run(watch, exit_when_healthy, global, signals).await
+        }
     }
 }
 
@@ -68,14 +68,23 @@ async fn serve(
 }
 
 async fn act(action: Action, node: i32, global: &Global) -> anyhow::Result<Exit> {
-    Client::new(global.bootstrap(), global.admin_timeout()).act(action, node).await?;
-    tracing::info!(%action, node, "done");
+    control(global)?.act(action, node).await?;
+    output::unless_unread(match global.output {
+        Output::Json => output::json(&json!({ "node": node, "action": action.to_string() })),
+        Output::Table => output::text(&format!("node {node}: {action}\n")),
+    })?;
     Ok(Exit::Done)
+}
+
+/// Speaks to an embedded cluster, once the addresses make sense.
+fn control(global: &Global) -> Result<Client, kurier::ConfigProblems> {
+    global.client().admin_properties()?;
+    Ok(Client::new(global.bootstrap(), global.admin_timeout()))
 }
 
 /// An embedded cluster tells of its nodes that are down as well; another Kafka of those that are up.
 async fn info(global: &Global) -> anyhow::Result<Exit> {
-    match Client::new(global.bootstrap(), global.admin_timeout()).info().await {
+    match control(global)?.info().await {
         Ok(info) => {
             let state = |up| if up { "up" } else { "down" };
             if global.output == Output::Json {
@@ -88,8 +97,11 @@ async fn info(global: &Global) -> anyhow::Result<Exit> {
                 }))?;
             } else {
                 output::text(&format!(
-                    "cluster {} (embedded): {} topics, {} partitions, {} bytes\n",
-                    info.cluster_id, info.topics, info.partitions, info.bytes
+                    "cluster {} (embedded): {}, {}, {}\n",
+                    info.cluster_id,
+                    counted(info.topics, "topic"),
+                    counted(info.partitions, "partition"),
+                    counted(info.bytes, "byte"),
                 ))?;
                 let row = |node: &kurier_broker::NodeInfo| {
                     let leads = node.leads.to_string();
@@ -131,96 +143,4 @@ async fn foreign(global: &Global) -> anyhow::Result<()> {
         output::table(&["NODE", "ADDRESS", "ROLE"], &rows)?;
     }
     Ok(())
-}
-
-async fn health(global: &Global) -> anyhow::Result<Exit> {
-    let admin = super::admin(global)?;
-    let health = Health::of(&admin.list_topics().await?);
-    output::unless_unread(health.print(global.output))?;
-    admin.close().await;
-    Ok(health.exit())
-}
-
-/// Prints the health whenever it changes, until a signal; then the exit code is that of the last one. A
-/// cluster that does not answer is one more thing that is wrong with it.
-async fn watch(global: &Global, signals: &Signals) -> anyhow::Result<Exit> {
-    let admin = super::admin(global)?;
-    let mut last = None;
-    while !signals.drain.is_cancelled() {
-        let health = tokio::select! {
-            () = signals.drain.cancelled() => break,
-            topics = admin.list_topics() => match topics {
-                Ok(topics) => Health::of(&topics),
-                Err(error) => Health { problems: vec![error.to_string()], ..Health::default() },
-            },
-        };
-        if last.as_ref() != Some(&health) {
-            health.print(global.output)?;
-            last = Some(health);
-        }
-        tokio::select! {
-            () = signals.drain.cancelled() => {}
-            () = tokio::time::sleep(LOOK_EVERY) => {}
-        }
-    }
-    admin.close().await;
-    Ok(match last.as_ref().map(Health::exit) {
-        Some(Exit::Done) | None => signals.exit(),
-        Some(unhealthy) => unhealthy,
-    })
-}
-
-/// Time between two looks of `--watch`.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// What is wrong with a cluster, and how large it is.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Health {
-    problems: Vec<String>,
-    topics: usize,
-    partitions: usize,
-}
-
-impl Health {
-    fn of(topics: &[TopicDescription]) -> Self {
-        Self {
-            problems: topics.iter().flat_map(ailments).collect(),
-            topics: topics.len(),
-            partitions: topics.iter().map(|topic| topic.partitions.len()).sum(),
-        }
-    }
-
-    fn print(&self, form: Output) -> std::io::Result<()> {
-        let Self { problems, topics, partitions } = self;
-        if form == Output::Json {
-            output::json(&json!({ "healthy": problems.is_empty(), "problems": problems }))?;
-        } else if problems.is_empty() {
-            output::text(&format!(
-                "healthy: {topics} topics, {partitions} partitions, every replica in sync\n"
-            ))?;
-        } else {
-            output::text(&format!("{}\n", problems.join("\n")))?;
-        }
-        Ok(())
-    }
-
-    fn exit(&self) -> Exit {
-        if self.problems.is_empty() { Exit::Done } else { Exit::Unhealthy }
-    }
-}
-
-fn ailments(topic: &TopicDescription) -> Vec<String> {
-    let ailing = topic.partitions.iter().filter_map(|it| {
-        let (name, number) = (&topic.name, it.partition);
-        match it.leader {
-            None => Some(format!("{name} {number}: no leader")),
-            Some(_) if it.isr.len() < it.replicas.len() => Some(format!(
-                "{name} {number}: {} of {} replicas in sync",
-                it.isr.len(),
-                it.replicas.len()
-            )),
-            Some(_) => None,
-        }
-    });
-    ailing.collect()
 }
