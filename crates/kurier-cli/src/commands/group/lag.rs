@@ -1,5 +1,7 @@
 //! `kurier group lag`: how far a group is behind, and what that figure leaves out.
 
+use std::collections::BTreeMap;
+
 use kurier::{Admin, GroupLag, LagRow, TopicPartition};
 use serde_json::{Value, json};
 
@@ -42,7 +44,7 @@ fn uncounted(lag: &GroupLag) -> Vec<(&TopicPartition, &'static str)> {
     let rows = lag.rows.iter().filter(|row| row.lag().is_none());
     let rows = rows.map(|row| match row.committed {
         None => (&row.partition, NO_COMMIT),
-        Some(_) => (&row.partition, "its topic is gone, or it has no leader"),
+        Some(_) => (&row.partition, "whose end is not known"),
     });
     let mut all: Vec<_> = rows.chain(lag.untouched.iter().map(|it| (it, NO_COMMIT))).collect();
     all.sort();
@@ -50,20 +52,23 @@ fn uncounted(lag: &GroupLag) -> Vec<(&TopicPartition, &'static str)> {
 }
 
 /// Where a consumer begins there is its own choice, so that no figure would be true.
-const NO_COMMIT: &str = "the group has committed nothing there";
+const NO_COMMIT: &str = "without a commit";
 
 fn left_out(uncounted: &[(&TopicPartition, &str)]) -> String {
     const NAMED_MAX: usize = 10;
-    let mut named: Vec<_> = uncounted
-        .iter()
-        .take(NAMED_MAX)
-        .map(|(partition, reason)| format!("{partition}: {reason}"))
-        .collect();
-    if NAMED_MAX < uncounted.len() {
-        named.push(format!("and {} more", uncounted.len() - NAMED_MAX));
+    let mut by_reason: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (partition, reason) in uncounted {
+        by_reason.entry(reason).or_default().push(partition.to_string());
     }
-
-    format!("not in the total: {}; {}", counted(uncounted.len(), "partition"), named.join("; "))
+    let reasons = by_reason.into_iter().map(|(reason, partitions)| {
+        let more = match partitions.len().saturating_sub(NAMED_MAX) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let named = partitions[..partitions.len().min(NAMED_MAX)].join(", ");
+        format!("{} {reason}: {named}{more}", counted(partitions.len(), "partition"))
+    });
+    format!("not in the total: {}", reasons.collect::<Vec<_>>().join("; "))
 }
 
 fn object(lag: &GroupLag, total: i64, uncounted: &[(&TopicPartition, &str)]) -> Value {
