@@ -260,6 +260,29 @@ impl Builder {
         self
     }
 
+    /// DescribeConfigs shows this value of a setting of topics or nodes, while nothing behaves so: for
+    /// tests of what reads settings. A setting that is not shown at all stays so.
+    #[must_use]
+    pub fn pretend_setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.settings.pretended.settings.insert(name.into(), value.into());
+        self
+    }
+
+    /// Clients are told this address of a node, as by a wrong `advertised.listeners`; it listens where
+    /// it would anyway, and [`bootstrap`](EmbeddedCluster::bootstrap) says where that is.
+    #[must_use]
+    pub fn advertise(mut self, node: i32, host: impl Into<String>, port: u16) -> Self {
+        self.settings.pretended.addresses.insert(NodeId(node), (host.into(), port));
+        self
+    }
+
+    /// Clients are told that there is no controller.
+    #[must_use]
+    pub fn pretend_no_controller(mut self) -> Self {
+        self.settings.pretended.no_controller = true;
+        self
+    }
+
     /// Starts it. Needs a tokio runtime with time and I/O; the cluster lives on it.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use kafka_protocol::error::ResponseError;
@@ -30,6 +31,19 @@ pub struct ClusterSettings {
     pub replica_lag_max: Duration,
     /// Most partitions of all topics.
     pub partitions_max: usize,
+    /// What clients are told otherwise than it is.
+    pub pretended: Pretended,
+}
+
+/// What clients are told otherwise than it is: clusters that are set up wrongly, to be looked at.
+#[derive(Debug, Clone, Default)]
+pub struct Pretended {
+    /// Settings that DescribeConfigs shows with another value.
+    pub settings: BTreeMap<String, String>,
+    /// Nodes whose address is told as another one.
+    pub addresses: BTreeMap<NodeId, (String, u16)>,
+    /// Whether there is said to be no controller.
+    pub no_controller: bool,
 }
 
 impl Default for ClusterSettings {
@@ -39,6 +53,7 @@ impl Default for ClusterSettings {
             partitions_default: 3,
             replica_lag_max: Duration::from_secs(30),
             partitions_max: 10_000,
+            pretended: Pretended::default(),
         }
     }
 }
@@ -103,7 +118,19 @@ impl State {
 
     /// The node that stands for the controller: the first that is up.
     pub fn controller(&self) -> Option<NodeId> {
-        self.live().next().map(|(id, _)| id)
+        let pretended = &self.settings.pretended;
+        self.live().next().map(|(id, _)| id).filter(|_| !pretended.no_controller)
+    }
+
+    /// Where clients that came to `host` are told to find a node.
+    pub fn advertised(&self, id: NodeId, host: IpAddr) -> (String, i32) {
+        match self.settings.pretended.addresses.get(&id) {
+            Some((host, port)) => (host.clone(), i32::from(*port)),
+            None => {
+                let port = self.nodes.get(&id).map_or(-1, |node| i32::from(node.port));
+                (host.to_string(), port)
+            }
+        }
     }
 
     /// The node that coordinates a group: one that its name chooses, or the next that is up.

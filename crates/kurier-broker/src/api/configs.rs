@@ -11,7 +11,7 @@ use kafka_protocol::messages::describe_configs_response::{
 };
 
 use super::{Call, text};
-use crate::settings::{Setting, broker_settings};
+use crate::settings::{Setting, Synonym, broker_settings};
 use crate::state::State;
 
 /// A topic, by the protocol's numbers (`ConfigResource.Type` in Apache Kafka).
@@ -28,7 +28,8 @@ pub fn describe(call: &Call, request: &DescribeConfigsRequest) -> DescribeConfig
             .with_resource_name(resource.resource_name.clone())
             .with_error_message(None);
         match settings(call, &state, resource) {
-            Ok(all) => {
+            Ok(mut all) => {
+                pretend(&state, &mut all);
                 let picked = picked(resource, all).map(|setting| shown(request, setting));
                 answer.with_configs(picked.collect())
             }
@@ -75,6 +76,19 @@ fn settings(
         _ => {
             let message = "an embedded cluster has settings of topics and brokers".to_owned();
             Err((ResponseError::InvalidRequest, Some(message)))
+        }
+    }
+}
+
+/// Puts the values in that the cluster's builder wants to be shown.
+fn pretend(state: &State, all: &mut [Setting]) {
+    for setting in all {
+        if let Some(value) = state.settings.pretended.settings.get(setting.name) {
+            let source = setting.source;
+            setting.value.clone_from(value);
+            setting
+                .synonyms
+                .insert(0, Synonym { name: setting.name, value: value.clone(), source });
         }
     }
 }

@@ -28,11 +28,12 @@ const NO_OPERATIONS: i32 = i32::MIN;
 /// that comes up by a misspelt name hides the mistake.
 pub fn metadata(call: &Call, request: &MetadataRequest, version: i16) -> MetadataResponse {
     let state = call.core.lock();
-    let brokers = state.live().map(|(id, node)| {
+    let brokers = state.live().map(|(id, _)| {
+        let (host, port) = state.advertised(id, call.host);
         MetadataResponseBroker::default()
             .with_node_id(BrokerId(id.0))
-            .with_host(text(call.host.to_string()))
-            .with_port(i32::from(node.port))
+            .with_host(text(host))
+            .with_port(port)
             .with_rack(None)
     });
     let topics = if asks_for_all(request, version) {
@@ -139,11 +140,12 @@ fn described_partition(index: i32, partition: &Partition) -> MetadataResponsePar
 /// The nodes that are up.
 pub fn cluster(call: &Call) -> DescribeClusterResponse {
     let state = call.core.lock();
-    let brokers = state.live().map(|(id, node)| {
+    let brokers = state.live().map(|(id, _)| {
+        let (host, port) = state.advertised(id, call.host);
         DescribeClusterBroker::default()
             .with_broker_id(BrokerId(id.0))
-            .with_host(text(call.host.to_string()))
-            .with_port(i32::from(node.port))
+            .with_host(text(host))
+            .with_port(port)
             .with_rack(None)
     });
     DescribeClusterResponse::default()
@@ -202,12 +204,15 @@ fn coordinator(call: &Call, state: &State, key: &StrBytes, key_type: i8) -> Coor
         Err((ResponseError::InvalidRequest, Some(reason)))
     };
     match found {
-        Ok(id) => Coordinator::default()
-            .with_key(key.clone())
-            .with_error_message(None)
-            .with_node_id(BrokerId(id.0))
-            .with_host(text(call.host.to_string()))
-            .with_port(state.nodes.get(&id).map_or(-1, |node| i32::from(node.port))),
+        Ok(id) => {
+            let (host, port) = state.advertised(id, call.host);
+            Coordinator::default()
+                .with_key(key.clone())
+                .with_error_message(None)
+                .with_node_id(BrokerId(id.0))
+                .with_host(text(host))
+                .with_port(port)
+        }
         Err((error, message)) => no_coordinator(key, error, message),
     }
 }

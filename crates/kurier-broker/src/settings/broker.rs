@@ -126,6 +126,13 @@ const TABLE: &[Row] = &[
         about: "How long offsets are kept after their group became empty.",
     },
     Row {
+        name: "offsets.topic.replication.factor",
+        kind: Kind::Int,
+        default: "3",
+        value: |state, _| state.nodes.len().to_string(),
+        about: "All nodes share the committed offsets, without a topic for them.",
+    },
+    Row {
         name: "replica.lag.time.max.ms",
         kind: Kind::Long,
         default: "30000",
