@@ -6,6 +6,7 @@ mod commit;
 mod config;
 mod consumer;
 mod decode;
+mod doctor;
 mod error;
 mod handler;
 mod health;
@@ -32,6 +33,9 @@ pub use consumer::{
 };
 pub use decode::{
     DecodeError, Decoder, JsonDecoder, MessageDecoder, RawDecoder, Received, Record, TextDecoder,
+};
+pub use doctor::{
+    CHECKS, Check, Diagnosis, Doctor, Finding, Mend, Severity, Subject, checks_as_markdown,
 };
 pub use error::ClientError;
 pub use handler::{

@@ -9,6 +9,7 @@ mod alter_topics;
 mod calls;
 mod cluster;
 mod groups;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod topics;
@@ -20,6 +21,8 @@ use rdkafka::error::RDKafkaErrorCode;
 
 pub use alter_topics::ConfigChanges;
 pub use cluster::{Broker, ClusterInfo, NodeId};
+pub(crate) use settings::Picture;
+
 pub use groups::{GroupDescription, GroupLag, GroupListing, GroupMember, GroupState, LagRow};
 pub use topics::{
     ConfigEntry, ConfigSource, NewTopic, OffsetAt, PartitionDescription, TopicDescription,
@@ -84,6 +87,11 @@ impl Admin {
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
+    }
+
+    /// How long a call takes at most.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     /// Disconnects, and waits until that is done. A client that is just dropped disconnects too, on

@@ -215,7 +215,7 @@ impl Admin {
     /// [`ClientError::Kafka`] with the code `UnknownTopicOrPartition` for one that is not there.
     pub async fn topic_configs(&self, name: &str) -> Result<Vec<ConfigEntry>, ClientError> {
         let doing = format!("read the settings of topic {name}");
-        let request = Request::TopicConfigs(name);
+        let request = Request::Settings { broker: None, topics: &[name] };
         let mut configs = self.question(&doing, &request, |answer| answer.configs()).await?;
         configs.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(configs)
@@ -303,7 +303,7 @@ impl Admin {
 
     /// As [`offsets`](Self::offsets), with an error for each partition on its own. Errors that pass
     /// are waited out first.
-    pub(super) async fn offsets_each(
+    pub(crate) async fn offsets_each(
         &self,
         partitions: &[TopicPartition],
         at: OffsetAt,

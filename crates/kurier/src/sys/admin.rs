@@ -15,6 +15,7 @@ use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 
 use super::alter::TopicChange;
 use super::{Event, Queue, error_code, text};
+use crate::admin::NodeId;
 use crate::ids::TopicPartition;
 
 /// What can be asked.
@@ -30,6 +31,11 @@ pub(crate) enum Request<'a> {
     DeleteTopic(&'a str),
     AlterTopic(&'a TopicChange<'a>),
     TopicConfigs(&'a str),
+    /// Settings of topics, asked of the controller; with a broker, its own too, asked of itself.
+    Settings {
+        broker: Option<NodeId>,
+        topics: &'a [&'a str],
+    },
     ListGroups,
     /// Offsets by a moment in milliseconds, or by one of the special values of `ListOffsets`.
     Offsets(&'a [(TopicPartition, i64)]),
@@ -130,6 +136,7 @@ impl<C: ProducerContext> Admin<C> {
             Request::DeleteTopic(_) => Op::RD_KAFKA_ADMIN_OP_DELETETOPICS,
             Request::AlterTopic(change) => change.op(),
             Request::TopicConfigs(_) => Op::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS,
+            Request::Settings { .. } => Op::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS,
             Request::ListGroups => Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPS,
             Request::Offsets(_) => Op::RD_KAFKA_ADMIN_OP_LISTOFFSETS,
         };
@@ -146,6 +153,7 @@ impl<C: ProducerContext> Admin<C> {
             Request::DeleteTopic(name) => self.delete_topic(&options, name),
             Request::AlterTopic(change) => self.alter_topic(&options, change),
             Request::TopicConfigs(name) => self.topic_configs(&options, name),
+            Request::Settings { broker, topics } => self.settings(&options, *broker, topics),
             Request::ListGroups => {
                 // SAFETY: client, options and queue are alive.
                 unsafe { rd::rd_kafka_ListConsumerGroups(self.handle(), options.0, self.queue()) };
@@ -239,31 +247,46 @@ impl<C: ProducerContext> Admin<C> {
         Ok(())
     }
 
-    fn topic_configs(&self, options: &Options, name: &str) -> Result<(), Fault> {
-        let name = c_string(name)?;
-        // SAFETY: as in `ask`; the resource is copied by the request and destroyed here.
-        unsafe {
-            let kind = rd::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC;
-            let resource = rd::rd_kafka_ConfigResource_new(kind, name.as_ptr());
+    fn settings(
+        &self,
+        options: &Options,
+        broker: Option<NodeId>,
+        topics: &[&str],
+    ) -> Result<(), Fault> {
+        use rd::rd_kafka_ResourceType_t::{RD_KAFKA_RESOURCE_BROKER, RD_KAFKA_RESOURCE_TOPIC};
+        let broker = broker.map(|id| (RD_KAFKA_RESOURCE_BROKER, id.to_string()));
+        let topics = topics.iter().map(|&name| (RD_KAFKA_RESOURCE_TOPIC, name.to_owned()));
+        let resources = topics.chain(broker).map(|(kind, name)| {
+            let name = c_string(&name)?;
+            // SAFETY: the name is copied; null for an empty one.
+            let resource = unsafe { rd::rd_kafka_ConfigResource_new(kind, name.as_ptr()) };
             if resource.is_null() {
                 return Err(Fault::invalid("the topic's name is empty"));
             }
-            let resource = Destroy(resource, rd::rd_kafka_ConfigResource_destroy);
-            let mut resources = [resource.0];
+            Ok(Destroy(resource, rd::rd_kafka_ConfigResource_destroy))
+        });
+        let resources = resources.collect::<Result<Vec<_>, Fault>>()?;
+        let mut asked: Vec<_> = resources.iter().map(|resource| resource.0).collect();
+        // SAFETY: as in `ask`; the resources are copied by the request and destroyed here.
+        unsafe {
             let (handle, queue) = (self.handle(), self.queue());
-            rd::rd_kafka_DescribeConfigs(handle, resources.as_mut_ptr(), 1, options.0, queue);
+            let (resources, count) = (asked.as_mut_ptr(), asked.len());
+            rd::rd_kafka_DescribeConfigs(handle, resources, count, options.0, queue);
         }
         Ok(())
     }
 
     fn offsets(&self, options: &Options, specs: &[(TopicPartition, i64)]) -> Result<(), Fault> {
         let mut list = TopicPartitionList::with_capacity(specs.len());
-        for (TopicPartition { topic, partition }, spec) in specs {
+        for (TopicPartition { topic, partition }, _) in specs {
             if topic.contains('\0') {
                 return Err(Fault::invalid("a NUL character in a name"));
             }
-            list.add_partition_offset(topic, partition.0, rdkafka::Offset::from_raw(*spec))
-                .map_err(|error| Fault::invalid(error.to_string()))?;
+            list.add_partition(topic, partition.0);
+        }
+        for (at, (_, spec)) in specs.iter().enumerate() {
+            // SAFETY: the list has an element for each that was added. rdkafka has no name for some specs.
+            unsafe { (*(*list.ptr()).elems.add(at)).offset = *spec }
         }
         // SAFETY: as in `ask`; the list is copied by the request.
         unsafe { rd::rd_kafka_ListOffsets(self.handle(), list.ptr(), options.0, self.queue()) };

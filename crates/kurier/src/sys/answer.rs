@@ -11,6 +11,15 @@ use crate::admin::{
 };
 use crate::ids::{Offset, PartitionId, TopicPartition};
 
+/// What was said of one topic's or broker's settings.
+#[derive(Debug)]
+pub(crate) struct SettingsOf {
+    pub(crate) is_broker: bool,
+    /// A broker's is its number.
+    pub(crate) name: String,
+    pub(crate) settings: Result<Vec<ConfigEntry>, Fault>,
+}
+
 /// What became of each partition.
 pub(crate) type ByPartition<T> = Vec<(TopicPartition, Result<T, RDKafkaErrorCode>)>;
 
@@ -53,25 +62,26 @@ impl Answer {
 
     /// The settings of the one topic that was asked for.
     pub(crate) fn configs(&self) -> Result<Vec<ConfigEntry>, Fault> {
+        self.settings().pop().map_or_else(|| Err(missing()), |answered| answered.settings)
+    }
+
+    /// The settings of each topic and broker that was asked for.
+    pub(crate) fn settings(&self) -> Vec<SettingsOf> {
         let mut count = 0;
         // SAFETY: see `topic_changed`.
-        let mut resources = unsafe {
+        unsafe {
             let result = rd::rd_kafka_event_DescribeConfigs_result(self.0.0.as_ptr());
             if result.is_null() {
-                return Err(missing());
+                return Vec::new();
             }
             let resources = rd::rd_kafka_DescribeConfigs_result_resources(result, &mut count);
-            all(resources, count, |resource| {
-                if let Some(code) = error_code(rd::rd_kafka_ConfigResource_error(resource)) {
-                    let reason = text(rd::rd_kafka_ConfigResource_error_string(resource));
-                    return Err(Fault { code, reason });
-                }
-                let mut count = 0;
-                let entries = rd::rd_kafka_ConfigResource_configs(resource, &mut count);
-                Ok(all(entries, count, |entry| config_entry(entry)))
+            all(resources, count, |resource| SettingsOf {
+                is_broker: rd::rd_kafka_ConfigResource_type(resource)
+                    == rd::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_BROKER,
+                name: text(rd::rd_kafka_ConfigResource_name(resource)),
+                settings: settings(resource),
             })
-        };
-        resources.pop().unwrap_or_else(|| Err(missing()))
+        }
     }
 
     /// The groups that were found, and what was wrong where some could not be asked for.
@@ -149,6 +159,25 @@ impl Answer {
             })
         }
     }
+
+    /// As [`offsets`](Self::offsets), with the timestamps in milliseconds that came with them in place of
+    /// the offsets; -1 for none.
+    pub(crate) fn offset_times(&self) -> ByPartition<i64> {
+        let mut count = 0;
+        // SAFETY: see `topic_changed`.
+        unsafe {
+            let result = rd::rd_kafka_event_ListOffsets_result(self.0.0.as_ptr());
+            if result.is_null() {
+                return Vec::new();
+            }
+            let infos = rd::rd_kafka_ListOffsets_result_infos(result, &mut count);
+            all(infos, count, |info| {
+                let found = rd::rd_kafka_ListOffsetsResultInfo_topic_partition(info);
+                let (name, offset) = partition(&*found);
+                (name, offset.map(|_| rd::rd_kafka_ListOffsetsResultInfo_timestamp(info)))
+            })
+        }
+    }
 }
 
 /// Reads each of `count` things that `items` points at.
@@ -165,6 +194,23 @@ pub(super) unsafe fn all<T, R>(
     }
     // SAFETY: the caller's.
     unsafe { std::slice::from_raw_parts(items, count) }.iter().map(|&item| read(item)).collect()
+}
+
+/// # Safety
+/// `resource` is alive.
+unsafe fn settings(
+    resource: *const rd::rd_kafka_ConfigResource_t,
+) -> Result<Vec<ConfigEntry>, Fault> {
+    // SAFETY: the caller's; it owns its entries.
+    unsafe {
+        if let Some(code) = error_code(rd::rd_kafka_ConfigResource_error(resource)) {
+            let reason = text(rd::rd_kafka_ConfigResource_error_string(resource));
+            return Err(Fault { code, reason });
+        }
+        let mut count = 0;
+        let entries = rd::rd_kafka_ConfigResource_configs(resource, &mut count);
+        Ok(all(entries, count, |entry| config_entry(entry)))
+    }
 }
 
 /// # Safety
