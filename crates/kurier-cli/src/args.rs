@@ -1,6 +1,7 @@
 //! The command line, as clap reads it.
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -143,6 +144,9 @@ pub enum Command {
     /// Consumer groups: list, describe, lag, reset, delete
     #[command(subcommand)]
     Group(GroupCommand),
+    /// What endangers at-least-once in a cluster, a topic, its groups and this client, and how to mend it
+    #[command(after_long_help = crate::commands::doctor::help())]
+    Doctor(DoctorArgs),
     /// Print a completion script for a shell
     Completion {
         /// The shell
@@ -299,6 +303,21 @@ pub enum GroupCommand {
 }
 
 #[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// The topic [default: all]
+    pub topic: Option<String>,
+    /// A group to look at; may be repeated [default: all that have to do with the topic]
+    #[arg(long = "group", value_name = "GROUP")]
+    pub groups: Vec<String>,
+    /// How many instances are to share the topic [default: the members that are there]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub instances: Option<u16>,
+    /// End with 1 for a warning, and for what could not be checked, too
+    #[arg(long)]
+    pub strict: bool,
+}
+
+#[derive(Debug, Args)]
 pub struct ProduceArgs {
     /// The topic to send to
     pub topic: String,
@@ -448,6 +467,13 @@ pub enum OnFailure {
     Stop,
     /// The run ends
     Exit,
+}
+
+/// Whether standard output is a terminal whose user has nothing against colour
+/// (<https://no-color.org>).
+pub fn wants_colour() -> bool {
+    let declined = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    !declined && std::io::stdout().is_terminal()
 }
 
 fn property(text: &str) -> Result<(String, String), String> {

@@ -32,7 +32,10 @@ pub enum Exit {
 /// Every code with its meaning.
 pub const TABLE: &[(&str, &str)] = &[
     ("0", "all done"),
-    ("1", "some message or item failed, and the rest is done; or the command itself failed"),
+    (
+        "1",
+        "some message or item failed, and the rest is done; doctor found a danger; or the command itself failed",
+    ),
     ("2", "usage or configuration"),
     ("3", "a check found loss, corruption, a commit too early, or messages out of order"),
     (

@@ -3,6 +3,7 @@
 pub mod cluster;
 pub mod consume;
 pub mod demo;
+pub mod doctor;
 pub mod group;
 mod line;
 mod monitored;

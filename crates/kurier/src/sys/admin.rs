@@ -30,7 +30,6 @@ pub(crate) enum Request<'a> {
     },
     DeleteTopic(&'a str),
     AlterTopic(&'a TopicChange<'a>),
-    TopicConfigs(&'a str),
     /// Settings of topics, asked of the controller; with a broker, its own too, asked of itself.
     Settings {
         broker: Option<NodeId>,
@@ -135,7 +134,6 @@ impl<C: ProducerContext> Admin<C> {
             Request::CreateTopic { .. } => Op::RD_KAFKA_ADMIN_OP_CREATETOPICS,
             Request::DeleteTopic(_) => Op::RD_KAFKA_ADMIN_OP_DELETETOPICS,
             Request::AlterTopic(change) => change.op(),
-            Request::TopicConfigs(_) => Op::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS,
             Request::Settings { .. } => Op::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS,
             Request::ListGroups => Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPS,
             Request::Offsets(_) => Op::RD_KAFKA_ADMIN_OP_LISTOFFSETS,
@@ -152,7 +150,6 @@ impl<C: ProducerContext> Admin<C> {
             }
             Request::DeleteTopic(name) => self.delete_topic(&options, name),
             Request::AlterTopic(change) => self.alter_topic(&options, change),
-            Request::TopicConfigs(name) => self.topic_configs(&options, name),
             Request::Settings { broker, topics } => self.settings(&options, *broker, topics),
             Request::ListGroups => {
                 // SAFETY: client, options and queue are alive.
