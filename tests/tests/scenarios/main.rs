@@ -11,6 +11,7 @@ mod commits;
 mod coordinator;
 mod corrupt;
 mod dispatch;
+mod doctor;
 mod failures;
 mod group;
 mod growth;

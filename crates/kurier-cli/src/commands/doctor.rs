@@ -261,7 +261,7 @@ fn count(number: usize, what: &str) -> String {
 
 /// The checks as the help shows them.
 pub fn help() -> String {
-    let rows = kurier::CHECKS.iter().map(|check| format!("  {:<24} {}\n", check.id, check.finds));
+    let rows = kurier::CHECKS.iter().map(|check| format!("  {:<24} {}\n", check.id, check.title));
     format!(
         "Checks:\n{}\nEnds with 1 when there is a danger; with --strict a warning or something that was not checked is enough. docs/doctor.md says why each matters.",
         rows.collect::<String>()

@@ -6,8 +6,8 @@ use super::CHECKS;
 pub fn checks_as_markdown() -> String {
     let sections = CHECKS.iter().map(|check| {
         format!(
-            "### {}\n\nReads {}.\n\nFinds: {}.\n\nWhy: {}.\n\n",
-            check.id, check.reads, check.finds, check.why
+            "### {}: {}\n\nReads {}.\n\nFinds: {}.\n\nWhy: {}.\n\n",
+            check.id, check.title, check.reads, check.finds, check.why
         )
     });
     sections.collect::<String>().trim_end().to_owned() + "\n"

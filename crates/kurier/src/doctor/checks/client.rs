@@ -7,6 +7,7 @@ use crate::doctor::shell::in_file;
 
 pub(super) const CLIENT_PROPERTIES: Check = Check {
     id: "client-properties",
+    title: "properties of this client that kurier refuses",
     reads: "the properties given by -X and --config, as a producer and a consumer of kurier take them",
     finds: "danger: one that kurier refuses",
     why: "a client of another kind takes such a property without a word, and keeps fewer promises with it",
@@ -23,6 +24,7 @@ fn client_properties(facts: &Facts, says: &mut Says) {
 
 pub(super) const SESSION_TIMEOUT: Check = Check {
     id: "session-timeout",
+    title: "session timeouts that brokers refuse, too short or too long",
     reads: "the client's session.timeout.ms, against group.min.session.timeout.ms and group.max.session.timeout.ms of the brokers",
     finds: "danger: the brokers do not take it; warning: less than 10 s, or more than 5 min",
     why: "a member whose timeout is not taken never joins and handles nothing; with a short one a pause of a member or broker moves its partitions and what was under way is handled twice; with a long one a dead member's partitions stand still that long",

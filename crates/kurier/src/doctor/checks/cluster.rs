@@ -10,6 +10,7 @@ use crate::doctor::shell::{REPLICAS, in_file, more_replicas};
 
 pub(super) const BROKERS: Check = Check {
     id: "brokers",
+    title: "brokers that are down",
     reads: "the brokers that are up, against those that hold partitions",
     finds: "warning: one that holds partitions is not up",
     why: "what the broker holds has a copy less, and the next one that dies may take the last, or stop writes",
@@ -29,6 +30,7 @@ fn brokers_up(facts: &Facts, says: &mut Says) {
 
 pub(super) const CONTROLLER: Check = Check {
     id: "controller",
+    title: "no controller",
     reads: "the controller that a broker names; one of a KRaft cluster always names some broker",
     finds: "danger: none",
     why: "without a controller no leader is elected: the partitions of the next broker that dies stand still",
@@ -50,6 +52,7 @@ fn controller(facts: &Facts, says: &mut Says) {
 
 pub(super) const OFFSETS_TOPIC: Check = Check {
     id: "offsets-topic",
+    title: "commits with fewer than three copies",
     reads: "the replicas of __consumer_offsets, and its min.insync.replicas; before it is there, offsets.topic.replication.factor of the brokers",
     finds: "danger: 1 replica, or a group's commits may be kept by one replica alone; warning: 2 replicas",
     why: "commits live in this topic: when they are lost, every group starts over or, with auto.offset.reset=latest, passes over what it had not handled",
@@ -98,6 +101,7 @@ const OFFSETS: &str = "__consumer_offsets";
 
 pub(super) const OFFSETS_RETENTION: Check = Check {
     id: "offsets-retention",
+    title: "commits that are soon forgotten",
     reads: "offsets.retention.minutes of the brokers",
     finds: "warning: less than a day",
     why: "a group without members loses its commits after this time, and then starts over or passes over what it had not handled",
@@ -116,6 +120,7 @@ fn offsets_retention(facts: &Facts, says: &mut Says) {
 
 pub(super) const AUTO_CREATE_TOPICS: Check = Check {
     id: "auto-create-topics",
+    title: "topics that come up by a misspelt name",
     reads: "auto.create.topics.enable and default.replication.factor of the brokers",
     finds: "warning: topics are created by naming them",
     why: "a misspelt name becomes a topic with the brokers' default replicas, where messages are acknowledged and nobody handles them",
@@ -143,6 +148,7 @@ fn auto_create_topics(facts: &Facts, says: &mut Says) {
 
 pub(super) const CLOCK_SKEW: Check = Check {
     id: "clock-skew",
+    title: "clocks that are ahead",
     reads: "the latest timestamp of the topics' records and of commits, against this host's clock; so only a clock that is ahead of it shows, and who is behind does not",
     finds: "warning: more than 2 s ahead",
     why: "retention, the expiry of commits and a start at a time go by these clocks, and a producer's record is refused once it is message.timestamp.after.max.ms ahead of its broker",
@@ -181,6 +187,7 @@ fn clock_skew(facts: &Facts, says: &mut Says) {
 
 pub(super) const EVERYTHING_SEEN: Check = Check {
     id: "everything-seen",
+    title: "topics and groups that were not looked at",
     reads: "whether every topic and group that there is was looked at",
     finds: "not checked: those that were left out, and why",
     why: "what is not looked at may be in danger all the same",

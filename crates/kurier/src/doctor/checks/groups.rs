@@ -8,6 +8,7 @@ use crate::doctor::shell::{kurier, quoted};
 
 pub(super) const COMMIT_PAST_END: Check = Check {
     id: "commit-past-end",
+    title: "commits past the end of a log that was cut",
     reads: "each group's commits, against the ends of their partitions",
     finds: "danger: a commit is past the end",
     why: "the log was cut off behind the commit, by an unclean election or because the topic was made anew: new messages below the commit are not given to the group, or all old ones again",
@@ -53,6 +54,7 @@ fn commit_past_end(facts: &Facts, says: &mut Says) {
 
 pub(super) const IDLE_GROUP: Check = Check {
     id: "idle-group",
+    title: "groups that nobody works for",
     reads: "groups without members that have commits, against offsets.retention.minutes",
     finds: "warning: there is something left to handle; note: there is not; note: a group that was named is not there",
     why: "nobody handles its messages, and its commits are dropped some time after the last member left; then it starts over or, with auto.offset.reset=latest, passes over the rest",
@@ -96,6 +98,7 @@ fn idle_group(facts: &Facts, says: &mut Says) {
 
 pub(super) const PARTITIONS: Check = Check {
     id: "partitions",
+    title: "fewer partitions than instances",
     reads: "the partitions of a topic, against --instances; the members of a group that own none",
     finds: "warning: an instance has no partition",
     why: "a partition goes to one instance of a group: one without any handles nothing, and the lag that it was started for stays until retention reaches it",

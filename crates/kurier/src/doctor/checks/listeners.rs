@@ -9,6 +9,7 @@ use crate::{Broker, NodeId};
 
 pub(super) const ADVERTISED_LISTENERS: Check = Check {
     id: "advertised-listeners",
+    title: "addresses that brokers tell and nobody answers at",
     reads: "the address that each broker tells clients, by connecting to it",
     finds: "danger: it can't be reached from here, or two brokers tell the same one",
     why: "a client goes to the address in advertised.listeners, wherever it found the cluster: what a broker leads can be neither written nor read when nobody answers there",

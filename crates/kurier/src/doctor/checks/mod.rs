@@ -23,6 +23,8 @@ use crate::NodeId;
 pub struct Check {
     /// Its name; never changes.
     pub id: &'static str,
+    /// What it looks for, in a few words.
+    pub title: &'static str,
     /// What it reads.
     pub reads: &'static str,
     /// What it says when.

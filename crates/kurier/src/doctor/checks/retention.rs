@@ -9,6 +9,7 @@ use crate::doctor::shell::{kurier, set};
 
 pub(super) const RETENTION_AGAINST_LAG: Check = Check {
     id: "retention-against-lag",
+    title: "records that are deleted before they are handled",
     reads: "each group's commits, against what its partitions still have and how old that is",
     finds: "danger: records were deleted that the group had not handled, or those it handles next have lived nine tenths of retention.ms, or are in the last tenth of what retention.bytes keeps; warning: the same for half",
     why: "retention deletes what is old or too much, whether a group has handled it or not",
@@ -146,6 +147,7 @@ fn topics_of(backlog: &[Backlog], which: impl Fn(&Backlog) -> bool) -> Vec<Strin
 
 pub(super) const RETENTION: Check = Check {
     id: "retention",
+    title: "retention that is shorter than an outage",
     reads: "the topic's retention.ms and cleanup.policy",
     finds: "warning: less than a day",
     why: "what is not handled within this time is deleted: an outage of the consumers that lasts longer loses messages",
@@ -168,6 +170,7 @@ fn retention(facts: &Facts, says: &mut Says) {
 
 pub(super) const TIMESTAMPS: Check = Check {
     id: "timestamps",
+    title: "old messages that are deleted at once",
     reads: "the topic's message.timestamp.type and message.timestamp.before.max.ms, against retention.ms",
     finds: "note: records have their producers' times, also such as are older than what is kept",
     why: "retention goes by the record's timestamp: a message that is sent with an old time, such as one that is replayed, may be deleted at once",

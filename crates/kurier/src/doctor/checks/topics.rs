@@ -8,6 +8,7 @@ use crate::doctor::shell::{REPLICAS, in_file, more_replicas, set};
 
 pub(super) const OFFLINE_PARTITIONS: Check = Check {
     id: "offline-partitions",
+    title: "partitions without a leader",
     reads: "the leader of each partition, Kafka's own topics included",
     finds: "danger: a partition has no leader",
     why: "a partition without a leader takes no message and gives none until a broker that holds it is back",
@@ -40,6 +41,7 @@ fn offline_partitions(facts: &Facts, says: &mut Says) {
 
 pub(super) const IN_SYNC_REPLICAS: Check = Check {
     id: "in-sync-replicas",
+    title: "replicas that are not in sync",
     reads: "the in-sync replicas of each partition, against its replicas and min.insync.replicas",
     finds: "danger: fewer are in sync than min.insync.replicas asks for; warning: not all are in sync",
     why: "with too few replicas in sync no write with acks=all is taken, and each replica that is missing is a copy less to survive with",
@@ -85,6 +87,7 @@ fn in_sync_replicas(facts: &Facts, says: &mut Says) {
 
 pub(super) const REPLICATION_FACTOR: Check = Check {
     id: "replication-factor",
+    title: "topics with fewer than three copies",
     reads: "the replicas of each partition",
     finds: "danger: 1; warning: 2",
     why: "an acknowledged message lives on as many disks as its partition has replicas: with one, the first disk that fails takes it along; with two, one broker that is away leaves either one copy or no writes",
@@ -111,6 +114,7 @@ fn replication_factor(facts: &Facts, says: &mut Says) {
 
 pub(super) const MIN_INSYNC_REPLICAS: Check = Check {
     id: "min-insync-replicas",
+    title: "acks=all that waits for too few, or too many",
     reads: "the topic's min.insync.replicas, against its replicas",
     finds: "danger: 1 while there are more replicas, or more than there are replicas; warning: as many as there are replicas",
     why: "acks=all waits for the replicas that are in sync, and min.insync.replicas is how few that may be: with 1 the leader alone acknowledges, and dies with the message; with all of them one broker that is away stops every write",
@@ -143,6 +147,7 @@ fn min_insync_replicas(facts: &Facts, says: &mut Says) {
 
 pub(super) const UNCLEAN_LEADER_ELECTION: Check = Check {
     id: "unclean-leader-election",
+    title: "leaders that may lack what was acknowledged",
     reads: "the topic's unclean.leader.election.enable",
     finds: "danger: true",
     why: "a replica that is not in sync may become leader, and every acknowledged message that it does not have is gone",
@@ -162,6 +167,7 @@ fn unclean_leader_election(facts: &Facts, says: &mut Says) {
 
 pub(super) const MESSAGE_SIZE: Check = Check {
     id: "message-size",
+    title: "messages that the topic or the client does not take",
     reads: "the topic's max.message.bytes, against the client's message.max.bytes and receive.message.max.bytes and the brokers' socket.request.max.bytes",
     finds: "danger: the client sends larger messages than the topic takes, or takes smaller answers than its messages; warning: the brokers take smaller requests than the topic's messages",
     why: "a message that is larger than the topic takes is accepted by the client and refused by the broker; one that does not fit an answer stops its partition's reading",
@@ -216,6 +222,7 @@ const ANSWER_OVERHEAD: i64 = 512;
 
 pub(super) const COMPACTION: Check = Check {
     id: "compaction",
+    title: "topics that keep the last message of a key only",
     reads: "the topic's cleanup.policy",
     finds: "warning: it compacts",
     why: "of the messages of one key only the last is kept, whether the others were handled or not, and a message without a key is refused",
