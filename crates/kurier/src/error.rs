@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use rdkafka::error::RDKafkaErrorCode;
 
+use crate::Denial;
+
 /// The cluster could not be reached, refused us, or answered with an error.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
     /// No broker answered in time.
@@ -22,8 +24,11 @@ pub enum ClientError {
         /// What the client last said.
         reason: String,
     },
+    /// No broker has let this client in, or none is one that it trusts, and at least one has said so.
+    #[error("{0}")]
+    Denied(Denial),
     /// The cluster does not let this client do that.
-    #[error("{doing}: not authorised ({code:?})")]
+    #[error("{doing}: not authorised ({code:?}); {}", needed(*code))]
     Unauthorized {
         /// What was being done, as a fragment: "create topic orders".
         doing: String,
@@ -66,7 +71,7 @@ impl ClientError {
         use RDKafkaErrorCode as C;
         match self {
             Self::Unreachable { .. } => true,
-            Self::Unauthorized { .. } => false,
+            Self::Denied(_) | Self::Unauthorized { .. } => false,
             Self::Kafka { code, .. } => matches!(
                 code,
                 C::BrokerTransportFailure
@@ -93,7 +98,7 @@ impl ClientError {
         use RDKafkaErrorCode as C;
         match self {
             Self::Unreachable { .. } => true,
-            Self::Unauthorized { .. } => false,
+            Self::Denied(_) | Self::Unauthorized { .. } => false,
             Self::Kafka { code, .. } => matches!(
                 code,
                 C::BrokerTransportFailure
@@ -103,5 +108,23 @@ impl ClientError {
                     | C::NetworkException
             ),
         }
+    }
+}
+
+/// The rights that are missing, by what was refused (Kafka's documentation, "Authorization and ACLs").
+pub(crate) fn needed(code: RDKafkaErrorCode) -> &'static str {
+    use RDKafkaErrorCode as C;
+    match code {
+        C::TopicAuthorizationFailed => {
+            "an ACL must allow it on the topic: WRITE to send, READ to consume, DESCRIBE to look, CREATE or DELETE"
+        }
+        C::GroupAuthorizationFailed => {
+            "an ACL must allow it on the group: READ to consume, DESCRIBE to look"
+        }
+        C::ClusterAuthorizationFailed => {
+            "an ACL must allow it: to send, WRITE on a topic (or IDEMPOTENT_WRITE on the cluster); else CREATE, ALTER or DESCRIBE on the cluster"
+        }
+        C::SaslAuthenticationFailed | C::Authentication => "check the user and the password",
+        _ => "an ACL must allow it",
     }
 }

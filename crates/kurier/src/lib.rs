@@ -1,6 +1,7 @@
 //! At-least-once messaging on Apache Kafka: typed messages, a producer that keeps order per key, and
 //! consumers that never commit past an unhandled message.
 
+mod access;
 mod admin;
 mod commit;
 mod config;
@@ -18,14 +19,16 @@ mod reader;
 mod serve;
 mod sys;
 
+pub use access::{Denial, DenialCause};
 pub use admin::{
     Admin, Broker, ClusterInfo, ConfigChanges, ConfigEntry, ConfigSource, GroupDescription,
     GroupLag, GroupListing, GroupMember, GroupState, LagRow, NewTopic, NodeId, OffsetAt,
     PartitionDescription, TopicDescription, Watermarks,
 };
 pub use config::{
-    Bounds, ClientConfig, ConfigProblem, ConfigProblems, ConsumerConfig, DeliveryProfile, OPTIONS,
-    OptionSpec, ProducerConfig, REFUSED, Refusal, Scope, Side, StartFrom, Unit,
+    Bounds, ClientConfig, ConfigProblem, ConfigProblems, ConsumerConfig, DeliveryProfile, Identity,
+    Mechanism, OPTIONS, OptionSpec, Pem, ProducerConfig, REFUSED, Refusal, Sasl, Scope, Secret,
+    Security, Side, StartFrom, Tls, Unit, Verify, canonical_name, is_secret, shown,
 };
 pub use consumer::{
     BatchMessageConsumer, Batches, Closed, ConsumeError, ConsumeReport, ConsumerBuilder,

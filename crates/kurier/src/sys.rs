@@ -4,7 +4,8 @@
 //! partition; delivery reports by the batch, with the records of those that failed (`produce`);
 //! partition queues read by the batch (`consume`); admin requests (`admin`) and their answers
 //! (`answer`), changes of topics (`alter`); who is in a group (`described`), what it has committed (`stored`)
-//! and how that is set to something else (`regroup`). It decides nothing.
+//! and how that is set to something else (`regroup`); what is wrong with a broker's certificate
+//! (`certificate`). It decides nothing.
 #![allow(
     unsafe_code,
     reason = "rdkafka's safe API has no call for these; each block says why it is sound"
@@ -13,6 +14,7 @@
 mod admin;
 mod alter;
 mod answer;
+mod certificate;
 mod consume;
 mod described;
 mod ends;
@@ -37,6 +39,7 @@ use rdkafka::{ClientContext, TopicPartitionList};
 pub(crate) use admin::{Admin, Answer, Came, Fault, Request};
 pub(crate) use alter::TopicChange;
 pub(crate) use answer::ByPartition;
+pub(crate) use certificate::{BadCertificate, bad_certificate};
 pub(crate) use consume::{Looked, PartitionFeed, PendingCommit, Wake};
 pub(crate) use described::described;
 pub(crate) use ends::PendingEnds;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -15,12 +15,16 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext};
 use tokio::sync::oneshot;
 
+use crate::access::{Access, hint};
 use crate::config::native_config;
 use crate::sys::{self, Answer, Came, Fault, Metadata, Request, Topics};
-use crate::{ClientConfig, ConfigProblems};
+use crate::{ClientConfig, ClientError, ConfigProblems, Denial};
 
 /// How long the thread waits at a time; it is woken when there is nothing to wait for.
 const WAIT: Duration = Duration::from_secs(1);
+
+/// Time between two looks whether this client is denied.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// How much longer than librdkafka's own timeout an answer is waited for.
 const GRACE: Duration = Duration::from_millis(500);
@@ -53,7 +57,7 @@ impl Calls {
     pub(super) fn start(config: &ClientConfig) -> Result<Self, ConfigProblems> {
         let properties = config.admin_properties()?;
         let client: BaseProducer<Listener> = native_config(&properties)
-            .create_with_context(Listener::default())
+            .create_with_context(Listener::of(&properties))
             .map_err(|error| ConfigProblems::from_kafka(&error, &properties))?;
         let native = Arc::new(Native {
             admin: sys::Admin::new(client),
@@ -139,14 +143,54 @@ impl Calls {
 
     /// Notes that the cluster has just answered.
     pub(super) fn reached(&self) {
-        *self.native().listener().state() = Reached { ever: true, ..Reached::default() };
+        let mut state = self.native().listener().state();
+        state.access.let_in();
+        (state.ever, state.all_down, state.reason) = (true, false, None);
+    }
+
+    /// Ends once it is certain that brokers do not let this client in.
+    pub(super) async fn denied(&self) -> ClientError {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let verdict = {
+                let state = self.native().listener().state();
+                state.access.verdict(Instant::now()).cloned()
+            };
+            if let Some(denial) = verdict.filter(|_| !self.was_reached()) {
+                return self.explain(denial).await;
+            }
+        }
+    }
+
+    /// The denial that kept a call from being answered, if one did.
+    pub(super) async fn denial(&self) -> Option<ClientError> {
+        let denial = self.native().listener().state().access.denial().cloned();
+        match denial.filter(|_| !self.was_reached()) {
+            Some(denial) => Some(self.explain(denial).await),
+            None => None,
+        }
+    }
+
+    async fn explain(&self, denial: Denial) -> ClientError {
+        let settings = self.properties.iter().cloned().collect();
+        let plain = denial.clone();
+        let looking = tokio::task::spawn_blocking(move || denial.looked_into(&settings));
+        ClientError::Denied(looking.await.unwrap_or(plain))
+    }
+
+    /// As whom this client does things, for an error's words.
+    pub(super) fn as_user(&self) -> String {
+        self.native().listener().state().access.as_user()
+    }
+
+    fn was_reached(&self) -> bool {
+        sys::was_reached(self.native().admin.client().client())
     }
 
     /// Some when no broker can be reached as far as is known, with the reason if there is one.
     pub(super) fn trouble(&self) -> Option<Option<String>> {
-        let native = self.native();
-        let ever = sys::was_reached(native.admin.client().client());
-        let state = native.listener().state();
+        let ever = self.was_reached();
+        let state = self.native().listener().state();
         (state.all_down || !(state.ever || ever)).then(|| state.reason.clone())
     }
 
@@ -225,6 +269,7 @@ struct Reached {
     all_down: bool,
     /// What it last said about a connection.
     reason: Option<String>,
+    access: Access,
 }
 
 /// Hears librdkafka's errors and logs.
@@ -234,6 +279,11 @@ pub(super) struct Listener {
 }
 
 impl Listener {
+    fn of(properties: &[(String, String)]) -> Self {
+        let state = Reached { access: Access::of(properties), ..Reached::default() };
+        Self { state: Mutex::new(state) }
+    }
+
     fn state(&self) -> MutexGuard<'_, Reached> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -241,6 +291,9 @@ impl Listener {
 
 impl ClientContext for Listener {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        if let Some(hint) = hint(line) {
+            self.state().reason = Some(hint);
+        }
         match level {
             RDKafkaLogLevel::Emerg
             | RDKafkaLogLevel::Alert
@@ -258,10 +311,12 @@ impl ClientContext for Listener {
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(target: "kurier::admin", "{error}: {reason}");
         let mut state = self.state();
-        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
+        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+        state.access.hear(code, reason, Instant::now());
+        if code == RDKafkaErrorCode::AllBrokersDown {
             state.all_down = true;
         } else {
-            state.reason = Some(reason.to_owned());
+            state.reason = Some(hint(reason).unwrap_or_else(|| reason.to_owned()));
         }
     }
 }

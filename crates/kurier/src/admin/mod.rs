@@ -159,7 +159,11 @@ impl Admin {
         again: impl Fn(&ClientError) -> bool,
     ) -> Result<T, ClientError> {
         loop {
-            let error = match ask(left(deadline)).await {
+            let answer = tokio::select! {
+                answer = ask(left(deadline)) => answer,
+                denied = self.calls.denied() => return Err(denied),
+            };
+            let error = match answer {
                 Ok(answered) => {
                     self.calls.reached();
                     return Ok(answered);
@@ -167,8 +171,18 @@ impl Admin {
                 Err(fault) => self.error(doing, fault),
             };
             if !again(&error) || !pause(deadline).await {
-                return Err(error);
+                return Err(self.calls.denial().await.unwrap_or(error));
             }
+        }
+    }
+
+    /// Names who is not allowed to do it.
+    fn named(&self, error: ClientError) -> ClientError {
+        match error {
+            ClientError::Unauthorized { doing, code } => {
+                ClientError::Unauthorized { doing: doing + &self.calls.as_user(), code }
+            }
+            error => error,
         }
     }
 
@@ -186,7 +200,10 @@ impl Admin {
                 waited: self.timeout,
                 reason: trouble.unwrap_or(fault.reason),
             },
-            None => ClientError::from_code(doing, fault.code, fault.reason),
+            None => {
+                let error = ClientError::from_code(doing, fault.code, fault.reason);
+                self.named(error)
+            }
         }
     }
 }

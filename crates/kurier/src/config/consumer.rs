@@ -144,7 +144,7 @@ impl ConsumerConfig {
     /// As [`checked`](Self::checked).
     pub fn properties(&self, partitions: usize) -> Result<Vec<(String, String)>, ConfigProblems> {
         let checked = self.checked()?;
-        let mut base = checked.client.base_properties(&checked.effective_client_id());
+        let mut base = checked.client.base_properties(&checked.effective_client_id())?;
         base.extend(checked.group_properties());
         base.extend(checked.fetch_properties(partitions));
         Ok(properties::merge(base, checked.client.properties))

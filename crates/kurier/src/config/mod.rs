@@ -1,6 +1,6 @@
 //! What can be set, checked once, with every problem reported.
 //!
-//! Owns the plain structs [`ClientConfig`], [`ProducerConfig`] and [`ConsumerConfig`], the table of
+//! Owns the plain structs [`ClientConfig`], [`Security`], [`ProducerConfig`] and [`ConsumerConfig`], the table of
 //! options that documents and help are made from ([`OPTIONS`]), the list of refused properties
 //! ([`REFUSED`]) and the lists of effective properties given to librdkafka. It talks to no broker and
 //! reads no environment.
@@ -10,6 +10,8 @@ mod options;
 mod producer;
 mod properties;
 mod refused;
+mod secure;
+mod security;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,12 +20,14 @@ pub use consumer::{ConsumerConfig, StartFrom};
 pub use options::{Bounds, OPTIONS, OptionSpec, Side, Unit};
 pub use producer::{DeliveryProfile, ProducerConfig};
 pub use refused::{REFUSED, Refusal, Scope};
+pub use security::{Identity, Mechanism, Pem, Sasl, Secret, Security, Tls, Verify};
 
 pub(crate) use producer::MESSAGE_OVERHEAD_BYTES;
-pub(crate) use properties::{canonical_name, check_topic_name, native_config, shown};
+pub use properties::{canonical_name, is_secret, shown};
+pub(crate) use properties::{check_topic_name, native_config};
 
 /// What every client of a cluster has: where it is, what it calls itself, and librdkafka's own
-/// properties that kurier has no option for (security, sockets, batching, …).
+/// properties that kurier has no option for (sockets, batching, …).
 ///
 /// Properties are librdkafka's, by name or alias
 /// (<https://github.com/confluentinc/librdkafka/blob/v2.12.1/CONFIGURATION.md>). They win over
@@ -35,6 +39,8 @@ pub struct ClientConfig {
     pub bootstrap: String,
     /// The name brokers log and show. Default: chosen by the kind of client. Kafka: `client.id`.
     pub client_id: Option<String>,
+    /// TLS and SASL. Default: neither. librdkafka's properties for it are taken too, but not both.
+    pub security: Security,
     /// librdkafka's properties, passed through. Default: none.
     pub properties: BTreeMap<String, String>,
 }
@@ -42,7 +48,12 @@ pub struct ClientConfig {
 impl ClientConfig {
     /// A client of the cluster at `bootstrap` with nothing else set.
     pub fn new(bootstrap: impl Into<String>) -> Self {
-        Self { bootstrap: bootstrap.into(), client_id: None, properties: BTreeMap::new() }
+        Self {
+            bootstrap: bootstrap.into(),
+            client_id: None,
+            security: Security::default(),
+            properties: BTreeMap::new(),
+        }
     }
 
     /// The properties a client that neither produces nor consumes gets, checked.
@@ -52,14 +63,20 @@ impl ClientConfig {
     pub fn admin_properties(&self) -> Result<Vec<(String, String)>, ConfigProblems> {
         let mut problems = Vec::new();
         let own = self.checked_properties(Scope::Client, &mut problems);
-        let base = self.base_properties("kurier-admin");
-        let merged = properties::merge(base, own);
-        ConfigProblems::or(merged, problems)
+        let own = ConfigProblems::or(own, problems)?;
+        Ok(properties::merge(self.base_properties("kurier-admin")?, own))
     }
 
     /// What both sides set, whatever the profile.
-    fn base_properties(&self, client_id: &str) -> Vec<(&'static str, String)> {
-        vec![
+    fn base_properties(
+        &self,
+        client_id: &str,
+    ) -> Result<Vec<(&'static str, String)>, ConfigProblems> {
+        let mut problems = Vec::new();
+        let security = self.security.properties(&mut problems);
+        let mut base = vec![
+            // Without it the OpenSSL that is compiled in looks for authorities where none are.
+            ("ssl.ca.location", "probe".to_owned()),
             ("bootstrap.servers", self.bootstrap.trim().to_owned()),
             ("client.id", self.client_id.clone().unwrap_or_else(|| client_id.to_owned())),
             // A typo must not create a topic with one replica.
@@ -70,7 +87,9 @@ impl ClientConfig {
             // librdkafka's default of 10 s can come on top of every outage: acknowledgements stood still
             // for 13 s after connections were cut (tried).
             ("reconnect.backoff.max.ms", "1000".to_owned()),
-        ]
+        ];
+        base.extend(security);
+        ConfigProblems::or(base, problems)
     }
 
     /// The caller's properties by their canonical names; adds to `problems` what librdkafka would
@@ -89,7 +108,21 @@ impl ClientConfig {
                 problems.push(ConfigProblem::new(name, value, reason));
             }
         }
+        self.check_security(&own, problems);
         own
+    }
+
+    fn check_security(&self, own: &BTreeMap<String, String>, problems: &mut Vec<ConfigProblem>) {
+        let security = self.security.properties(problems);
+        let mut given: BTreeMap<&str, &str> =
+            own.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        for (name, value) in &security {
+            if given.insert(name, value).is_some() {
+                let reason = "given twice, as a property and in security";
+                problems.push(ConfigProblem::new(name, value, reason));
+            }
+        }
+        secure::check(&given, problems);
     }
 }
 
@@ -103,6 +136,7 @@ impl fmt::Debug for ClientConfig {
         f.debug_struct("ClientConfig")
             .field("bootstrap", &self.bootstrap)
             .field("client_id", &self.client_id)
+            .field("security", &self.security)
             .field("properties", &shown)
             .finish()
     }

@@ -95,7 +95,7 @@ impl ProducerConfig {
     /// As [`checked`](Self::checked).
     pub fn properties(&self) -> Result<Vec<(String, String)>, ConfigProblems> {
         let checked = self.checked()?;
-        let mut base = checked.client.base_properties("kurier-producer");
+        let mut base = checked.client.base_properties("kurier-producer")?;
         base.extend(checked.common_properties());
         base.extend(checked.delivery.properties());
         Ok(properties::merge(base, checked.client.properties))

@@ -38,7 +38,7 @@ const SECRETS: &[&str] = &[
 ];
 
 /// The one name of a property that may be an alias.
-pub(crate) fn canonical_name(name: &str) -> &str {
+pub fn canonical_name(name: &str) -> &str {
     ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, canonical)| canonical)
 }
 
@@ -62,9 +62,22 @@ pub(super) fn canonical(
     canonical
 }
 
+/// True for properties whose values are never shown, and for what may be one of them misspelt.
+pub fn is_secret(name: &str) -> bool {
+    let name = name.trim().to_ascii_lowercase();
+    let name = canonical_name(&name);
+    let sasl = name.starts_with("sasl.") && !SASL_SHOWN.iter().any(|shown| name.starts_with(shown));
+    sasl || SECRETS.contains(&name) || SECRET_PARTS.iter().any(|part| name.contains(part))
+}
+
+/// Of SASL's properties, those that are no secret.
+const SASL_SHOWN: &[&str] = &["sasl.mechanism", "sasl.username", "sasl.kerberos."];
+/// What the names of other secrets have in them.
+const SECRET_PARTS: &[&str] = &["pass", "secret", "key.pem"];
+
 /// The value as it may be shown.
-pub(crate) fn shown<'v>(name: &str, value: &'v str) -> &'v str {
-    if SECRETS.contains(&canonical_name(name)) { "(hidden)" } else { value }
+pub fn shown<'v>(name: &str, value: &'v str) -> &'v str {
+    if is_secret(name) && !value.is_empty() { "(hidden)" } else { value }
 }
 
 /// `own` over `base`.
@@ -125,8 +138,9 @@ pub(crate) fn check_topic_name(topic: &str) -> Result<(), &'static str> {
 }
 
 /// The configuration of rdkafka with these properties, and librdkafka's log at `info` so that what is
-/// shown is decided by our log's filter.
+/// shown is decided by our log's filter. Says what of it is insecure.
 pub(crate) fn native_config(properties: &[(String, String)]) -> rdkafka::ClientConfig {
+    super::secure::warn(properties);
     let mut config: rdkafka::ClientConfig = properties.iter().cloned().collect();
     config.set_log_level(rdkafka::config::RDKafkaLogLevel::Info);
     config

@@ -115,6 +115,8 @@ pub const REFUSED: &[Refusal] = &[
     row(Client, "topic.blacklist", AllBut(&[""]), "a topic that matches would be ignored without a word", None),
     row(Client, "api.version.request", AllBut(TRUE), "without it the client speaks a protocol without idempotence and headers", None),
     row(Client, "enabled_events", AllBut(&[]), "kurier needs the events it asks for", None),
+    row(Client, "enable.ssl.certificate.verification", AllBut(TRUE), "anybody could play the cluster, and be given the password", Some("security.verify (kurier.toml: tls.verify = \"insecure-nothing\")")),
+    row(Client, "ssl.endpoint.identification.algorithm", AllBut(&["https"]), "whoever has any certificate of the authority could play the cluster", Some("security.verify (kurier.toml: tls.verify = \"insecure-any-host\")")),
     row(Client, "log.queue", AllBut(TRUE), "librdkafka's log goes through kurier's", None),
 
     row(Producer, "acks", AllBut(&["all", "-1"]), "fewer acknowledgements lose acknowledged messages when a broker dies", None),

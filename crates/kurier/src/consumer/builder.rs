@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::event::Listener;
 use super::{Batches, ConsumerEvent};
-use crate::{ConsumerConfig, Decoder, HealthHandle, Monitor, RetryPolicy, StartFrom};
+use crate::{ConsumerConfig, Decoder, HealthHandle, Monitor, RetryPolicy, Security, StartFrom};
 
 /// What becomes of a run when a message can't be handled. Its partition stops in any case.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -141,6 +141,12 @@ impl<K, D> ConsumerBuilder<K, D> {
     /// What becomes of the run when a message can't be handled. Default: the others go on.
     pub fn on_failure(mut self, on_failure: OnFailure) -> Self {
         self.ends.on_failure = on_failure;
+        self
+    }
+
+    /// TLS and SASL. Default: neither.
+    pub fn security(mut self, security: Security) -> Self {
+        self.config.client.security = security;
         self
     }
 

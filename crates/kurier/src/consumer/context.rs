@@ -12,6 +12,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 
+use crate::access::hint;
 use crate::{PartitionId, TopicPartition};
 
 /// The client of a consumer.
@@ -46,6 +47,7 @@ pub(crate) struct Callbacks {
 struct Said {
     turns: Vec<Turn>,
     troubles: Vec<Trouble>,
+    hint: Option<String>,
 }
 
 impl Callbacks {
@@ -55,6 +57,11 @@ impl Callbacks {
         (std::mem::take(&mut said.turns), std::mem::take(&mut said.troubles))
     }
 
+    /// What may be set wrong, if a broker ended a connection since the last call.
+    pub(super) fn hint(&self) -> Option<String> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).hint.take()
+    }
+
     fn note(&self, write: impl FnOnce(&mut Said)) {
         write(&mut self.said.lock().unwrap_or_else(PoisonError::into_inner));
     }
@@ -62,6 +69,9 @@ impl Callbacks {
 
 impl ClientContext for Callbacks {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        if let Some(hint) = hint(line) {
+            self.note(|said| said.hint = Some(hint));
+        }
         use RDKafkaLogLevel as L;
         match level {
             L::Emerg | L::Alert | L::Critical | L::Error => {

@@ -28,6 +28,7 @@ use super::start::Survey;
 use super::trouble::Waiting;
 use super::vitals::Vitals;
 use super::{ConsumerEvent, OnFailure};
+use crate::access::Access;
 use crate::commit::{Committer, Epoch, Settled, Tracker};
 use crate::sys::{CommitFailure, Looked};
 use crate::{ClientError, ConsumerConfig, HealthHandle, Offset, Record, TopicPartition};
@@ -53,6 +54,9 @@ pub(super) struct Keeper {
     pub(super) turns: VecDeque<Turn>,
     pub(super) leaving: Option<Leaving>,
     pub(super) waiting: Waiting,
+    pub(super) access: Access,
+    /// What the client was made with.
+    pub(super) settings: rdkafka::ClientConfig,
     pub(super) survey: Survey,
     pub(super) ends: Ends,
     pub(super) report: ConsumeReport,
@@ -68,6 +72,8 @@ pub(super) struct Keeper {
 /// What a [`Keeper`] is made of.
 pub(super) struct Parts {
     pub(super) client: Arc<Client>,
+    pub(super) access: Access,
+    pub(super) settings: rdkafka::ClientConfig,
     pub(super) config: ConsumerConfig,
     pub(super) common: Arc<Common>,
     pub(super) spawn: Spawn,
@@ -79,7 +85,8 @@ pub(super) struct Parts {
 
 impl Keeper {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { client, config, common, spawn, room, ends, progress, health } = parts;
+        let Parts { client, access, settings, config, common, spawn, room, ends, progress, health } =
+            parts;
         let wake = common.mailbox.wake();
         let (interval, deadline) = (config.commit_interval, config.commit_deadline);
         Self {
@@ -96,6 +103,8 @@ impl Keeper {
             turns: VecDeque::new(),
             leaving: None,
             waiting: Waiting::default(),
+            access,
+            settings,
             survey: Survey::default(),
             ends,
             report: ConsumeReport::default(),
@@ -241,6 +250,7 @@ impl Keeper {
         for trouble in troubles {
             self.trouble(&trouble);
         }
+        self.watch_access();
     }
 
     /// A message that came past its partition's own queue. librdkafka does not do that (tried); if it

@@ -19,6 +19,7 @@ use super::mailbox::{Ending, Mailbox};
 use super::poll::{Keeper, Parts};
 use super::report::{Closed, ConsumeError, ConsumeReport, Ended};
 use super::vitals;
+use crate::access::Access;
 use crate::config::native_config;
 use crate::handler::{Context, Membership};
 use crate::{ConfigProblems, ConsumerConfig, HealthHandle, Monitor, RetryPolicy};
@@ -69,7 +70,20 @@ async fn begin(setup: Setup) -> Result<ConsumeReport, ConsumeError> {
         let consumed = client(&properties).map(|client| {
             let (ends, client) = (Ends::new(ends), Arc::new(client));
             let health = health.clone();
-            let parts = Parts { client, config, common, spawn, room, ends, progress, health };
+            let (access, settings) =
+                (Access::of(&properties), properties.iter().cloned().collect());
+            let parts = Parts {
+                client,
+                access,
+                settings,
+                config,
+                common,
+                spawn,
+                room,
+                ends,
+                progress,
+                health,
+            };
             let mut keeper = Keeper::new(parts);
             let ended = keeper.consume();
             keeper.close(ended)

@@ -12,7 +12,7 @@ use super::context::Trouble;
 use super::event::Listener;
 use super::poll::{Keeper, ROUND_MAX};
 use crate::health::Absence;
-use crate::{ClientError, TopicPartition};
+use crate::{ClientError, TopicPartition, sys};
 
 /// What the consumer waits for, so that it is said once.
 #[derive(Debug, Default)]
@@ -108,6 +108,10 @@ impl Keeper {
     pub(super) fn trouble(&mut self, trouble: &Trouble) {
         let Trouble { code, reason } = trouble;
         self.silent.hear(trouble, Instant::now());
+        if let Some(denial) = self.access.hear(*code, reason, Instant::now()) {
+            self.waiting.for_cluster(&denial.to_string(), &self.common.listener);
+            return;
+        }
         match code {
             Code::AllBrokersDown => self.waiting.for_cluster(reason, &self.common.listener),
             Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => {
@@ -116,14 +120,31 @@ impl Keeper {
             Code::TopicAuthorizationFailed
             | Code::GroupAuthorizationFailed
             | Code::ClusterAuthorizationFailed
-            | Code::SaslAuthenticationFailed
-            | Code::Authentication
             | Code::FencedInstanceId
-            | Code::UnsupportedSASLMechanism
             | Code::InconsistentGroupProtocol
             | Code::InvalidGroupId
             | Code::Fatal => self.fatal(*code, reason),
             _ => tracing::warn!(?code, reason, "librdkafka reports a problem and goes on"),
+        }
+    }
+
+    /// Ends the run when no broker lets the client in. One that did before is waited for. A hint counts
+    /// before the first answer; later it is a broker that restarts.
+    pub(super) fn watch_access(&mut self) {
+        if let Some(hint) = self.client.context().hint()
+            && !sys::was_reached(self.client.client())
+        {
+            self.waiting.for_cluster(&hint, &self.common.listener);
+        }
+        if !self.access.in_doubt() || self.failed.is_some() {
+            return;
+        }
+        if sys::was_reached(self.client.client()) {
+            self.access.let_in();
+        } else if let Some(denial) = self.access.verdict(Instant::now()) {
+            let denial = denial.clone().looked_into(&self.settings);
+            tracing::error!(%denial, "the consumer can't go on");
+            self.failed = Some(ClientError::Denied(denial));
         }
     }
 
@@ -133,7 +154,16 @@ impl Keeper {
         let known = self.client.client().fatal_error();
         let (code, reason) = known.unwrap_or_else(|| (code, reason.to_owned()));
         tracing::error!(?code, reason, "the consumer can't go on");
-        self.failed.get_or_insert(ClientError::from_code("consume", code, reason));
+        let doing = match code {
+            Code::TopicAuthorizationFailed => {
+                format!("read {}{}", self.named_in(&reason).join(", "), self.access.as_user())
+            }
+            Code::GroupAuthorizationFailed => {
+                format!("join group {}{}", self.config.group, self.access.as_user())
+            }
+            _ => "consume".to_owned(),
+        };
+        self.failed.get_or_insert(ClientError::from_code(doing, code, reason));
     }
 
     /// Ends the run with an error of a call.

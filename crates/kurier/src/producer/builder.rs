@@ -15,9 +15,10 @@ use super::remake::Again;
 use super::silence::Silence;
 use super::topics::KnownTopics;
 use super::worker::{OnFatal, Stop, Worker};
+use crate::access::Access;
 use crate::config::native_config;
 use crate::health::{HealthHandle, OwnHandle};
-use crate::{ConfigProblems, DeliveryProfile, Monitor, ProducerConfig};
+use crate::{ConfigProblems, DeliveryProfile, Monitor, ProducerConfig, Security};
 
 /// A producer in the making; from [`MessageProducer::builder`]. Defaults are those of
 /// [`ProducerConfig`]. Everything is checked by [`build`](Self::build), which reports every problem at
@@ -57,6 +58,12 @@ impl ProducerBuilder {
     /// The name that brokers log. Default: `kurier-producer`.
     pub fn client_id(mut self, client_id: impl Into<String>) -> Self {
         self.config.client.client_id = Some(client_id.into());
+        self
+    }
+
+    /// TLS and SASL. Default: neither.
+    pub fn security(mut self, security: Security) -> Self {
+        self.config.client.security = security;
         self
     }
 
@@ -111,6 +118,11 @@ impl ProducerBuilder {
     pub fn stall_after(mut self, stall_after: Duration) -> Self {
         self.config.stall_after = stall_after;
         self
+    }
+
+    /// The configuration so far, to change what has no method of its own.
+    pub fn config_mut(&mut self) -> &mut ProducerConfig {
+        &mut self.config
     }
 
     /// A function that is told of events, on the producer's own thread: it must not block.
@@ -182,6 +194,8 @@ impl ProducerBuilder {
             on_delivery: self.on_delivery,
             again: Again::new(),
             reaper: Reaper::new(),
+            access: Access::of(&properties),
+            refused: None,
             unsent: None,
         };
         std::thread::Builder::new()

@@ -10,6 +10,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, ProducerContext};
 
+use crate::access::hint;
 use crate::sys::ReportQueue;
 
 /// The client of a producer.
@@ -19,6 +20,7 @@ pub(super) type Client = BaseProducer<Callbacks>;
 #[derive(Debug, Default)]
 pub(super) struct Callbacks {
     troubles: Mutex<Vec<(RDKafkaErrorCode, String)>>,
+    hint: Mutex<Option<String>>,
 }
 
 impl Callbacks {
@@ -26,17 +28,29 @@ impl Callbacks {
     pub(super) fn troubles(&self) -> Vec<(RDKafkaErrorCode, String)> {
         std::mem::take(&mut self.troubles.lock().unwrap_or_else(PoisonError::into_inner))
     }
+
+    /// What may be set wrong, if a broker ended a connection since the last time.
+    pub(super) fn hint(&self) -> Option<String> {
+        self.hint.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn note(&self, code: RDKafkaErrorCode, reason: &str) {
+        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        troubles.push((code, reason.to_owned()));
+    }
 }
 
 impl ClientContext for Callbacks {
     fn error(&self, error: KafkaError, reason: &str) {
-        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
-        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
-        troubles.push((code, reason.to_owned()));
+        self.note(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail), reason);
     }
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
         tracing::debug!(?level, facility, "{line}");
+        if let Some(hint) = hint(line) {
+            let mut hints = self.hint.lock().unwrap_or_else(PoisonError::into_inner);
+            *hints = Some(hint);
+        }
     }
 }
 
@@ -62,6 +76,11 @@ impl Maker {
     /// librdkafka's, when the settings are wrong or the system has no threads to give.
     pub(super) fn make(&self) -> KafkaResult<Client> {
         self.0.create_with_context(Callbacks::default())
+    }
+
+    /// What clients are made with.
+    pub(super) fn settings(&self) -> &rdkafka::ClientConfig {
+        &self.0
     }
 }
 

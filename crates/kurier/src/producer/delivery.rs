@@ -69,6 +69,8 @@ impl DeliveryError {
                 | C::InvalidTopic
                 | C::TopicAuthorizationFailed
                 | C::ClusterAuthorizationFailed
+                | C::Authentication
+                | C::SSL
                 | C::InvalidRecord
         )
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::delivery::Unsent;
-use crate::{ConfigProblems, MessageError};
+use crate::error::needed;
+use crate::{ClientError, ConfigProblems, MessageError};
 
 /// The message was not accepted: nothing of it is kept, and nothing was written.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -47,8 +48,8 @@ pub enum SendError {
     /// Nothing is accepted any more.
     #[error(transparent)]
     NotAccepting(#[from] NotAccepting),
-    /// librdkafka did not take the message.
-    #[error("librdkafka did not take a message for {topic}: {code:?}")]
+    /// librdkafka did not take the message; the topic may be one that this client may not write to.
+    #[error("no message for {topic} is taken: {}", why(*code))]
     Client {
         /// Where it was to go.
         topic: String,
@@ -72,10 +73,12 @@ pub enum NotAccepting {
     /// It was closed.
     #[error("the producer is closed")]
     Closed,
-    /// librdkafka can't go on, and a new client would fail in the same way: the brokers are too old, or do
-    /// not let this client write in order.
+    /// librdkafka can't go on, and a new client would fail in the same way: the brokers are too old.
     #[error("the producer cannot go on: {0}")]
     Fatal(String),
+    /// The cluster does not let this client in, or does not let it send.
+    #[error("the producer cannot go on: {0}")]
+    Refused(ClientError),
 }
 
 /// A producer could not be built.
@@ -106,4 +109,13 @@ pub struct FlushError {
 pub struct CloseReport {
     /// Accepted messages that were not delivered, in the order of acceptance.
     pub unsent: Vec<Unsent>,
+}
+
+fn why(code: RDKafkaErrorCode) -> String {
+    match code {
+        RDKafkaErrorCode::TopicAuthorizationFailed => {
+            format!("not authorised ({code:?}); {}", needed(code))
+        }
+        _ => format!("{code:?}"),
+    }
 }

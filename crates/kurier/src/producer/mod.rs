@@ -13,6 +13,7 @@ mod error;
 mod event;
 mod pauses;
 mod record;
+mod refusal;
 mod remake;
 mod replay;
 mod silence;

@@ -15,12 +15,15 @@ use super::delivery::{DeliveryError, DeliveryReport, Outcome, Receipt, Unsent};
 use super::error::NotAccepting;
 use super::event::{Listener, ProducerEvent};
 use super::pauses::Progress;
+use super::refusal::explained;
 use super::remake::Again;
 use super::replay::{Fate, fate, is_beyond_help};
 use super::silence::Silence;
 use super::topics::{KnownTopics, is_unknown};
-use crate::PartitionId;
+use crate::access::Access;
+use crate::error::needed;
 use crate::sys::{self, Persisted, Report, Reports};
+use crate::{ClientError, PartitionId};
 
 /// Tells the thread to end: what is not sent by now is purged.
 #[derive(Debug, Default)]
@@ -58,6 +61,9 @@ pub(super) struct Worker {
     pub(super) silence: Silence,
     pub(super) again: Again,
     pub(super) reaper: Reaper,
+    pub(super) access: Access,
+    /// Why the cluster does not have this producer, if it does not.
+    pub(super) refused: Option<ClientError>,
     /// Failures, once the end has begun.
     pub(super) unsent: Option<Vec<Unsent>>,
 }
@@ -103,6 +109,7 @@ impl Worker {
             self.silence.delivered();
         }
         let troubles = self.line.client.client().context().troubles();
+        self.look_for_hints();
         // An event names the cause of a fatal error, not that it is one.
         let look = !troubles.is_empty() || !reports.kept.is_empty();
         let fatal = if look { self.line.client.client().fatal_error() } else { None };
@@ -117,10 +124,14 @@ impl Worker {
 
     /// Looks whether the cluster is silent.
     pub(super) fn watch(&mut self) {
+        if self.refused.is_some() {
+            return;
+        }
         let idle = self.books.under_way() == 0;
         let client = &self.line.client;
         let reached = || sys::metadata(client.client(), &sys::Topics::None, PROBE).is_ok();
         self.silence.watch(idle, reached);
+        self.watch_access();
     }
 
     /// Gives up what is left, and says what it was.
@@ -164,11 +175,11 @@ impl Worker {
             return;
         }
         self.again.progress = Progress::Some;
-        let Self { again, topics, unsent, on_fatal, .. } = self;
+        let Self { again, topics, unsent, on_fatal, refused, .. } = self;
         let outcome = |entry: Entry, report: &Report| {
             let (ticket, id) = (entry.ticket, entry.id);
             let absence = again.absence(&entry.topic, report);
-            let outcome = outcome(entry, report, absence);
+            let outcome = outcome(entry, report, absence, refused.as_ref());
             if let Err(error) = &outcome {
                 if is_unknown(error.code) {
                     topics.forget(&error.topic);
@@ -194,6 +205,12 @@ impl Worker {
     fn client_broke(&mut self, code: RDKafkaErrorCode, reason: String) {
         match self.on_fatal {
             OnFatal::Remake if !is_beyond_help(code) => self.again.broken = Some(reason),
+            OnFatal::Remake | OnFatal::GiveUp
+                if code == RDKafkaErrorCode::ClusterAuthorizationFailed =>
+            {
+                let doing = format!("send{}", self.access.as_user());
+                self.refuse(ClientError::from_code(doing, code, reason));
+            }
             OnFatal::Remake | OnFatal::GiveUp => {
                 tracing::error!(reason, "the producer can't go on");
                 self.on_fatal = OnFatal::GaveUp;
@@ -206,7 +223,10 @@ impl Worker {
     }
 
     fn trouble(&mut self, code: RDKafkaErrorCode, reason: String) {
-        if code == RDKafkaErrorCode::AllBrokersDown {
+        if let Some(denial) = self.access.hear(code, &reason, Instant::now()) {
+            tracing::warn!(%denial, "not let in; trying again");
+            self.silence.suspect(denial.to_string());
+        } else if code == RDKafkaErrorCode::AllBrokersDown {
             self.silence.suspect(reason);
         } else {
             tracing::warn!(?code, reason, "librdkafka reports a problem and goes on");
@@ -233,7 +253,12 @@ pub(super) enum Absence {
     Unknown,
 }
 
-fn outcome(entry: Entry, report: &Report, absence: Absence) -> Outcome {
+fn outcome(
+    entry: Entry,
+    report: &Report,
+    absence: Absence,
+    refused: Option<&ClientError>,
+) -> Outcome {
     let topic = entry.topic;
     match report.error {
         None => Ok(Receipt {
@@ -242,12 +267,11 @@ fn outcome(entry: Entry, report: &Report, absence: Absence) -> Outcome {
             offset: report.offset,
             timestamp: report.timestamp_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok()),
         }),
-        Some(code) => Err(DeliveryError {
-            topic,
-            code,
-            reason: reason(code, absence),
-            may_have_been_written: report.persisted.max(entry.before) != Persisted::No,
-        }),
+        Some(code) => {
+            let said = explained(refused, code).unwrap_or_else(|| (code, reason(code, absence)));
+            let may_have_been_written = report.persisted.max(entry.before) != Persisted::No;
+            Err(DeliveryError { topic, code: said.0, reason: said.1, may_have_been_written })
+        }
     }
 }
 
@@ -258,6 +282,9 @@ fn reason(code: RDKafkaErrorCode, absence: Absence) -> String {
         RDKafkaErrorCode::MessageTimedOut => "its delivery deadline passed".to_owned(),
         code if is_unknown(code) && absence == Absence::Vanished => {
             format!("the topic vanished from the cluster and did not come back in time ({code:?})")
+        }
+        RDKafkaErrorCode::TopicAuthorizationFailed => {
+            format!("not authorised ({code:?}); {}", needed(code))
         }
         _ => format!("{code} ({code:?})"),
     }

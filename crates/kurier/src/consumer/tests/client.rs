@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::HealthHandle;
+use crate::access::Access;
 use crate::consumer::builder::EndRules;
 use crate::consumer::close::Progress;
 use crate::consumer::context::Turn;
@@ -22,6 +23,8 @@ fn keeper(bootstrap: &str) -> Keeper {
     let runtime = tokio::runtime::Handle::current();
     let lane = |mut lane: Lane| async move { while lane.records().await.is_some() {} };
     let mut keeper = Keeper::new(Parts {
+        access: Access::of(&properties),
+        settings: properties.iter().cloned().collect(),
         client: Arc::new(run::client(&properties).unwrap()),
         room: Room { messages: config.lane_messages_max, bytes: config.lane_bytes_max },
         config,

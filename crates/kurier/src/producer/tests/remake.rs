@@ -11,7 +11,7 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use rdkafka::{ClientConfig, TopicPartitionList};
 
 use super::*;
-use crate::{Offset, PartitionId};
+use crate::{ClientError, Offset, PartitionId};
 
 /// Everything in the log, partition by partition.
 pub(super) fn read_all<T>(cluster: &Mock, read: impl Fn(&BorrowedMessage<'_>) -> T) -> Vec<T> {
@@ -376,7 +376,8 @@ async fn what_another_client_would_not_be_allowed_either_is_fatal() {
     sys::break_for_good(&client, RDKafkaErrorCode::ClusterAuthorizationFailed);
     assert!(within("the delivery", delivery).await.is_err());
     let error = within("the refusal", producer.send(TOPIC, &message("y"))).await.unwrap_err();
-    assert!(matches!(error, SendError::NotAccepting(NotAccepting::Fatal(_))), "{error}");
+    let SendError::NotAccepting(NotAccepting::Refused(refused)) = error else { panic!("{error}") };
+    assert!(matches!(refused, ClientError::Unauthorized { .. }), "{refused}");
     assert_eq!(events.count(|event| matches!(event, ProducerEvent::Fatal { .. })), 1);
     assert_eq!(events.count(remaking), 0);
 }
