@@ -1,7 +1,6 @@
 //! The command line, as clap reads it.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::exit::{self, UsageError};
+use crate::settings::Settings;
 
 mod operate;
 
@@ -24,15 +24,19 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// What every command takes.
+/// What every command takes. Where it is not given, [`Settings`] says what is in its place.
 #[derive(Debug, Args)]
 pub struct Global {
-    /// The cluster: HOST:PORT, several with commas between [default: localhost:9092]
-    #[arg(short, long, global = true, env = "KURIER_BOOTSTRAP", value_name = "HOST:PORT")]
+    /// The cluster: HOST:PORT, several with commas between [env: KURIER_BOOTSTRAP] [default:
+    /// localhost:9092]
+    #[arg(short, long, global = true, value_name = "HOST:PORT")]
     pub bootstrap: Option<String>,
-    /// One of librdkafka's properties; those that break the promise are refused
-    #[arg(short = 'X', long = "property", global = true, value_name = "KEY=VALUE", value_parser = property)]
-    pub properties: Vec<(String, String)>,
+    /// The profile of kurier.toml to take; an empty name is none [env: KURIER_PROFILE]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// One of librdkafka's properties; those that break the promise are refused, and so are secrets
+    #[arg(short = 'X', long = "property", global = true, value_name = "KEY=VALUE")]
+    pub given: Vec<String>,
     /// A file of such properties, one KEY=VALUE a line, # begins a comment; -b and -X win over it
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -54,41 +58,29 @@ pub struct Global {
     /// How standard error is written
     #[arg(long, global = true, default_value = "text", value_name = "FORMAT")]
     pub log_format: LogFormat,
+    /// What is in effect, of all places where settings are.
+    #[arg(skip)]
+    pub settings: Settings,
+    /// What of certificates is checked.
+    #[arg(skip)]
+    pub verify: kurier::Verify,
 }
 
 impl Global {
-    /// Reads the file of properties, if one was named. `bootstrap.servers` in it is the cluster, unless
-    /// another was named.
+    /// Reads the environment and the files of settings.
     ///
     /// # Errors
-    /// When it can't be read, and for a line that is no property; with file and line.
-    pub fn read_config(&mut self) -> Result<(), UsageError> {
-        let Some(path) = &self.config else { return Ok(()) };
-        let name = path.display();
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| UsageError(format!("--config {name}: {error}")))?;
-        let mut read = Vec::new();
-        for (number, line) in (1..).zip(text.lines().map(str::trim)) {
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
-            let (key, value) = property(line)
-                .map_err(|reason| UsageError(format!("--config {name}:{number}: {reason}")))?;
-            if key == "bootstrap.servers" {
-                self.bootstrap.get_or_insert(value.trim().to_owned());
-            } else {
-                read.push((key, value.trim().to_owned()));
-            }
-        }
-        // What comes later wins.
-        read.append(&mut self.properties);
-        self.properties = read;
+    /// What makes no sense in them, with file and line.
+    pub fn settle(&mut self) -> Result<(), UsageError> {
+        self.settings = Settings::read(self)?;
+        self.timeout = self.settings.timeout()?;
+        self.verify = self.settings.verify()?;
         Ok(())
     }
 
     /// The cluster's addresses.
     pub fn bootstrap(&self) -> &str {
-        self.bootstrap.as_deref().unwrap_or("localhost:9092")
+        self.settings.bootstrap().unwrap_or("localhost:9092")
     }
 
     /// How long an admin command waits.
@@ -99,7 +91,8 @@ impl Global {
     /// For the library's clients.
     pub fn client(&self) -> kurier::ClientConfig {
         let mut config = kurier::ClientConfig::new(self.bootstrap());
-        config.properties = self.properties.iter().cloned().collect::<BTreeMap<_, _>>();
+        config.properties = self.settings.properties().into_iter().collect::<BTreeMap<_, _>>();
+        config.security.verify = self.verify;
         config
     }
 }
@@ -147,6 +140,9 @@ pub enum Command {
     /// What endangers at-least-once in a cluster, a topic, its groups and this client, and how to mend it
     #[command(after_long_help = crate::commands::doctor::help())]
     Doctor(DoctorArgs),
+    /// Profiles of kurier.toml, and which settings are in effect
+    #[command(subcommand)]
+    Profile(ProfileCommand),
     /// Print a completion script for a shell
     Completion {
         /// The shell
@@ -317,6 +313,14 @@ pub struct DoctorArgs {
     pub strict: bool,
 }
 
+#[derive(Debug, Subcommand)]
+pub enum ProfileCommand {
+    /// List profiles, and the file of each
+    List,
+    /// The settings in effect and where each is from; secrets are not shown
+    Show,
+}
+
 #[derive(Debug, Args)]
 pub struct ProduceArgs {
     /// The topic to send to
@@ -469,14 +473,7 @@ pub enum OnFailure {
     Exit,
 }
 
-/// Whether standard output is a terminal whose user has nothing against colour
-/// (<https://no-color.org>).
-pub fn wants_colour() -> bool {
-    let declined = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    !declined && std::io::stdout().is_terminal()
-}
-
-fn property(text: &str) -> Result<(String, String), String> {
+pub fn property(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
     Ok((name.trim().to_owned(), value.to_owned()))
 }
@@ -490,7 +487,7 @@ fn sample(text: &str) -> Result<Sample, String> {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     let expected = "expected a time such as 500ms, 30s, 5m";
     let parsed: jiff::SignedDuration = text.parse().map_err(|_| expected)?;
     Duration::try_from(parsed).map_err(|_| expected.to_owned())

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use kurier::{ClientError, Condition, Health};
+use rdkafka::error::RDKafkaErrorCode;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +44,7 @@ pub const TABLE: &[(&str, &str)] = &[
         "incomplete: work was left, as the message says; what a rebalance took before is not left",
     ),
     ("5", "the cluster, or the process that probe asks, was not reachable in time"),
-    ("6", "not authorised"),
+    ("6", "not let in or not allowed: user, password, certificates, or a right that is missing"),
     (
         "7",
         "fenced: another process has this instance's name; a restart would fence that one in turn",
@@ -98,7 +99,7 @@ impl Exit {
 }
 
 fn by_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
-    use kurier::{BuildError, ConfigProblems, ConsumeError, ReadError};
+    use kurier::{BuildError, ConfigProblems, ConsumeError, NotAccepting, ReadError, SendError};
     use kurier_broker::{StartError, control::ControlError};
     let is_config = cause.is::<ConfigProblems>()
         || cause.is::<UsageError>()
@@ -112,14 +113,34 @@ fn by_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if cause.is::<Unanswered>() {
         return Some(Exit::Unreachable);
     }
+    match cause.downcast_ref() {
+        Some(SendError::Client { code, .. }) if is_refusal(*code) => {
+            return Some(Exit::Unauthorized);
+        }
+        Some(SendError::NotAccepting(NotAccepting::Refused(_))) => return Some(Exit::Unauthorized),
+        _ => {}
+    }
     match cause.downcast_ref::<ClientError>() {
         Some(ClientError::Unreachable { .. }) => Some(Exit::Unreachable),
-        Some(ClientError::Unauthorized { .. }) => Some(Exit::Unauthorized),
+        Some(ClientError::Unauthorized { .. } | ClientError::Denied(_)) => Some(Exit::Unauthorized),
         _ if matches!(cause.downcast_ref(), Some(ControlError::Unreachable { .. })) => {
             Some(Exit::Unreachable)
         }
         _ => None,
     }
+}
+
+/// True for codes that say that the client is not let in, or may not do that.
+pub fn is_refusal(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as C;
+    matches!(
+        code,
+        C::Authentication
+            | C::SSL
+            | C::TopicAuthorizationFailed
+            | C::GroupAuthorizationFailed
+            | C::ClusterAuthorizationFailed
+    )
 }
 
 /// The user asked for something that makes no sense.

@@ -4,6 +4,7 @@ mod args;
 mod commands;
 mod exit;
 mod output;
+mod settings;
 mod signals;
 
 use std::io::IsTerminal;
@@ -43,11 +44,11 @@ fn main() -> ExitCode {
 async fn run(cli: Cli) -> anyhow::Result<Exit> {
     let signals = Signals::listen()?;
     let mut global = cli.global;
-    global.read_config()?;
+    global.settle()?;
     match cli.command {
         Command::Demo(args) => {
             let demo = commands::demo::Demo {
-                bootstrap: global.bootstrap,
+                bootstrap: commands::demo::cluster(&global.settings)?,
                 length: args.length,
                 keep: args.keep,
                 json: global.output == Output::Json,
@@ -64,6 +65,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Produce(args) => commands::produce::run(args, &global, &signals).await,
         Command::Consume(command) => commands::consume::run(command, &global, &signals).await,
         Command::Probe(command) => commands::probe::run(command, &global).await,
+        Command::Profile(command) => commands::profile::run(&command, &global),
         Command::Completion { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "kurier", &mut script);

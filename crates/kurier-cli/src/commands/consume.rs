@@ -150,8 +150,8 @@ fn configured<K, D>(
     global: &Global,
     monitor: Option<&Monitor>,
 ) -> ConsumerBuilder<K, D> {
+    builder.config_mut().client = global.client();
     builder = builder
-        .properties(global.properties.iter().cloned())
         .from(args.from)
         .exit_at_end(args.exit_at_end)
         .static_membership(args.static_membership);

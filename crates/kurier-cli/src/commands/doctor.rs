@@ -6,9 +6,9 @@ use clap::builder::styling::{AnsiColor, Style};
 use kurier::{Check, Diagnosis, Doctor, Finding, Severity, Subject};
 use serde_json::{Value, json};
 
-use crate::args::{DoctorArgs, Global, Output, wants_colour};
+use crate::args::{DoctorArgs, Global, Output};
 use crate::exit::Exit;
-use crate::output;
+use crate::{output, settings};
 
 /// Looks, prints, and ends with 1 when there is a danger.
 ///
@@ -32,7 +32,9 @@ pub async fn run(args: DoctorArgs, global: &Global) -> anyhow::Result<Exit> {
     let exit = exit(&diagnosis, args.strict);
     let written = match global.output {
         Output::Json => output::json(&object(&diagnosis, global.bootstrap())),
-        Output::Table => output::text(&Page { colour: wants_colour() }.write(&diagnosis, global)),
+        Output::Table => {
+            output::text(&Page { colour: settings::wants_colour() }.write(&diagnosis, global))
+        }
     };
     output::unless_unread(written)?;
     Ok(exit)

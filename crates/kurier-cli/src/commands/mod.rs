@@ -9,6 +9,7 @@ mod line;
 mod monitored;
 pub mod probe;
 pub mod produce;
+pub mod profile;
 mod readable;
 mod tail;
 pub mod topic;

@@ -22,6 +22,10 @@ pub async fn run(
 ) -> anyhow::Result<Exit> {
     match command {
         ClusterCommand::Run { nodes, port, topics, memory } => {
+            if global.settings.is_secured_at_hand() {
+                let reason = "the embedded cluster has no TLS, no SASL and no ACLs";
+                return Err(UsageError(reason.to_owned()).into());
+            }
             if port != 0 && port.checked_add(nodes - 1).is_none() {
                 let reason = format!("--port {port}: {nodes} nodes need ports up to 65535 at most");
                 return Err(UsageError(reason).into());

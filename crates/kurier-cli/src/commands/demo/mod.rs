@@ -22,6 +22,9 @@ use stage::Stage;
 use story::Story;
 use witness::Witness;
 
+use crate::exit::UsageError;
+use crate::settings::Settings;
+
 /// What the user asked for.
 #[derive(Debug, Clone)]
 pub struct Demo {
@@ -38,6 +41,19 @@ pub struct Demo {
     pub control: bool,
     /// Draws a live line of counters, where standard error is a terminal.
     pub progress: bool,
+}
+
+/// The cluster the user named for this. One that stands in a file of settings is not written to without
+/// a word.
+///
+/// # Errors
+/// When it is to be reached by TLS or SASL, which the demo does not speak.
+pub fn cluster(settings: &Settings) -> Result<Option<String>, UsageError> {
+    let named = settings.bootstrap_at_hand().map(str::to_owned);
+    if named.is_some() && settings.is_secured_at_hand() {
+        return Err(UsageError("the demo speaks neither TLS nor SASL".to_owned()));
+    }
+    Ok(named)
 }
 
 /// Longest wait for what was sent to be delivered and handled, without any progress.

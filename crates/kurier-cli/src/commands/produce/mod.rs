@@ -16,7 +16,7 @@ use self::input::{Line, Lines, source};
 use self::outgoing::{Outgoing, outgoing};
 use super::{monitored, reach};
 use crate::args::{Delivery, Global, Input, Output, ProduceArgs, ReportKind, Sample};
-use crate::exit::{Exit, UsageError};
+use crate::exit::{self, Exit, UsageError};
 use crate::output::{self, counted};
 use crate::signals::Signals;
 
@@ -104,6 +104,9 @@ pub async fn run(args: ProduceArgs, global: &Global, signals: &Signals) -> anyho
         return Ok(Exit::Incomplete);
     }
     let unprinted = tally.unprinted.load(Ordering::Relaxed);
+    if tally.refused.load(Ordering::Relaxed) {
+        return Ok(Exit::Unauthorized);
+    }
     Ok(if failed + bad > 0 || unprinted { Exit::Failed } else { signals.exit() })
 }
 
@@ -174,6 +177,8 @@ struct Tally {
     delivered: AtomicU64,
     failed: AtomicU64,
     bad: AtomicU64,
+    /// The cluster does not let this client in, or not write.
+    refused: AtomicBool,
     /// A report could not be printed though someone reads.
     unprinted: AtomicBool,
 }
@@ -196,6 +201,7 @@ async fn producer(
         let count = if report.outcome.is_ok() { &tally.delivered } else { &tally.failed };
         count.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = &report.outcome {
+            tally.refused.fetch_or(exit::is_refusal(error.code), Ordering::Relaxed);
             tracing::error!(ticket = report.ticket.0, "{error}");
         }
         // When nobody reads, the exit code is still right.
@@ -206,8 +212,9 @@ async fn producer(
             tracing::error!("standard output: {error}; reports are missing");
         }
     };
-    let mut builder = MessageProducer::builder(global.bootstrap())
-        .properties(global.properties.iter().cloned())
+    let mut builder = MessageProducer::builder(global.bootstrap());
+    builder.config_mut().client = global.client();
+    builder = builder
         .delivery(match args.delivery {
             Delivery::Default => DeliveryProfile::Default,
             Delivery::OneInFlight => DeliveryProfile::OneInFlight,
