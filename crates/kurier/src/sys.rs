@@ -2,10 +2,10 @@
 //!
 //! Owns: the effective configuration of a live client, a commit with a deadline and an answer for each
 //! partition; delivery reports by the batch, with the records of those that failed (`produce`);
-//! partition queues read by the batch (`consume`); admin requests (`admin`) and their answers
-//! (`answer`), changes of topics (`alter`); who is in a group (`described`), what it has committed (`stored`)
-//! and how that is set to something else (`regroup`); what is wrong with a broker's certificate
-//! (`certificate`). It decides nothing.
+//! partition queues read by the batch (`consume`); where partitions end (`ends`) and which have no
+//! leader (`leaders`); admin requests (`admin`) and their answers (`answer`), changes of topics (`alter`);
+//! who is in a group (`described`), what it has committed (`stored`) and how that is set to something else
+//! (`regroup`); what is wrong with a broker's certificate (`certificate`). It decides nothing.
 #![allow(
     unsafe_code,
     reason = "rdkafka's safe API has no call for these; each block says why it is sound"
@@ -18,6 +18,7 @@ mod certificate;
 mod consume;
 mod described;
 mod ends;
+mod leaders;
 mod message;
 mod metadata;
 mod produce;
@@ -43,6 +44,7 @@ pub(crate) use certificate::{BadCertificate, bad_certificate};
 pub(crate) use consume::{Looked, PartitionFeed, PendingCommit, Wake};
 pub(crate) use described::described;
 pub(crate) use ends::PendingEnds;
+pub(crate) use leaders::PendingLeaders;
 pub(crate) use metadata::{Metadata, Topics, metadata, was_reached};
 #[cfg(test)]
 pub(crate) use produce::break_for_good;

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kurier::{
     Condition, ConsumeError, ConsumeReport, ConsumerBuilder, Context, Ended, Failure, Health,
-    HealthHandle, Message, MessageDecoder, RawDecoder, Received, Single, SingleMessageConsumer,
+    HealthHandle, Message, MessageDecoder, MessageProducer, NewTopic, OutgoingRecord, PartitionId,
+    RawDecoder, Received, Single, SingleMessageConsumer, TopicPartition,
 };
 use kurier_tests::binary::Kurier;
 use kurier_tests::cluster::{NODES, TestCluster, admin, cluster, create_topic};
@@ -186,6 +187,72 @@ async fn without_brokers_it_names_the_reason_and_is_ready_again_by_itself() {
     until_it_says("all is handled", async || all_handled(&*cluster, 3).await).await;
     assert!(consumer.health.now().is_ready());
     assert_eq!(consumer.stop().await.handled, 3, "one and the same run");
+}
+
+/// The one replica of some partitions is down. Those of the other nodes go on, and so say both sides.
+/// That it is not said where others can lead, `coordinator` shows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn partitions_that_nobody_can_lead_cost_readiness_and_the_others_go_on() {
+    const PARTITIONS: i32 = 3;
+    let cluster = cluster().await.unwrap();
+    let asking = admin(cluster.bootstrap()).unwrap();
+    let topic = NewTopic::new(TOPIC).partitions(PARTITIONS as u32).replication(1);
+    asking.create_topic(&topic).await.unwrap();
+    let topic = asking.wait_for_topic(TOPIC, Duration::from_secs(60)).await.unwrap();
+    let consumer = member(&*cluster, "1").stall_after(Duration::from_secs(5));
+    let consumer = Running::run(consumer, &open());
+    let producer = MessageProducer::builder(cluster.bootstrap());
+    let sending = producer.health();
+    let producer = within("a producer", producer.build()).await.unwrap();
+    send_each(&producer, PARTITIONS).await;
+    until_it_says("all is handled", async || all_handled(&*cluster, 3).await).await;
+
+    let doomed = topic.partitions[0].leader.unwrap();
+    let led = topic.partitions.iter().filter(|one| one.leader == Some(doomed));
+    let lost: Vec<_> = led.map(|one| TopicPartition::new(TOPIC, one.partition)).collect();
+    cluster.kill(doomed).await.unwrap();
+    let killed = Instant::now();
+    send_each(&producer, PARTITIONS).await;
+    let lacking = |it: &Health| {
+        it.conditions.iter().any(|one| {
+            matches!(one, Condition::WithoutLeader { partitions, more: 0, .. } if *partitions == lost)
+        })
+    };
+    let ill = consumer.until("the consumer says so", lacking).await;
+    let ill_too = until("the producer says so", &sending, lacking).await;
+    let told = killed.elapsed();
+    assert!(ill.is_live() && !ill.is_ready(), "{ill}");
+    assert!(ill_too.is_live() && !ill_too.is_ready(), "{ill_too}");
+    let others = PARTITIONS as usize - lost.len();
+    until_it_says("the others go on", async || {
+        let offsets = asking.group_offsets(GROUP).await.unwrap_or_default();
+        offsets.values().filter(|offset| offset.0 == 2).count() == others
+    })
+    .await;
+
+    cluster.start(doomed).await.unwrap();
+    consumer.until("ready again", Health::is_ready).await;
+    until("the producer is too", &sending, Health::is_ready).await;
+    let report = within("a close", producer.close(Duration::from_secs(60))).await;
+    assert_eq!(report.unsent, []);
+    until_it_says("all is handled", async || all_handled(&*cluster, 3).await).await;
+    assert_eq!(consumer.stop().await.handled, 2 * PARTITIONS as u64);
+    eprintln!(
+        "{:?}: {} of {PARTITIONS} without a leader, told {told:.1?} after: {ill}",
+        cluster.kind(),
+        lost.len()
+    );
+}
+
+/// One record to each partition, not awaited.
+async fn send_each(producer: &MessageProducer, partitions: i32) {
+    for partition in (0..partitions).map(PartitionId) {
+        let value = Some("x".into());
+        let record =
+            OutgoingRecord { value, partition: Some(partition), ..OutgoingRecord::default() };
+        // What becomes of it, the group's offsets tell.
+        drop(within("accepting", producer.send_record(TOPIC, &record)).await.unwrap());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,13 +7,14 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use rdkafka::consumer::Consumer;
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::held::Held;
 use super::poll::Keeper;
 use super::report::{ConsumeError, ConsumeReport, StoppedPartition};
 use crate::commit::Tracker;
-use crate::health::{Hand, Observed, PartitionObserved, Phase};
+use crate::health::{Hand, LeaderWatch, Observed, PartitionObserved, Phase};
 use crate::sys::{ByPartition, PendingEnds};
 use crate::{ClientError, Condition, HealthHandle, Offset, TopicPartition};
 
@@ -33,6 +34,7 @@ pub(super) struct Vitals {
     shown: Option<Instant>,
     asked: Option<Instant>,
     pending: Option<Asked>,
+    leaders: LeaderWatch,
 }
 
 /// A question that is out, and whom it is about.
@@ -44,7 +46,8 @@ struct Asked {
 
 impl Vitals {
     pub(super) fn new(handle: HealthHandle) -> Self {
-        Self { handle, unassigned: true, shown: None, asked: None, pending: None }
+        let leaders = LeaderWatch::default();
+        Self { handle, unassigned: true, shown: None, asked: None, pending: None, leaders }
     }
 }
 
@@ -74,6 +77,8 @@ impl Keeper {
             None if self.closing => Phase::Draining,
             None => Phase::Running,
         };
+        let mut leaderless = self.vitals.leaders.missing(now);
+        leaderless.retain(|partition, _| self.held.contains_key(partition));
         Observed {
             phase,
             stall_after: self.config.stall_after,
@@ -82,6 +87,7 @@ impl Keeper {
             cluster_away: self.waiting.cluster.clone(),
             remaking: None,
             topics_missing: self.waiting.topics.clone(),
+            leaderless,
             stopped: self.stopped(),
             partitions: (self.held.iter_mut())
                 .map(|(partition, held)| seen(partition, held, &self.tracker, now))
@@ -101,8 +107,8 @@ impl Keeper {
         stopped
     }
 
-    /// Asks, now and then, whether partitions from which nothing comes have more, and notes the answer.
-    /// Never waits.
+    /// Asks, now and then, whether partitions from which nothing comes have more, and a leader, and notes
+    /// the answers. Never waits.
     pub(super) fn ask_the_silent(&mut self, now: Instant) {
         if let Some(asked) = self.vitals.pending.take() {
             match asked.pending.answer() {
@@ -111,18 +117,28 @@ impl Keeper {
             }
         }
         let every = self.config.stall_after / QUESTIONS;
+        let mut leaders = std::mem::take(&mut self.vitals.leaders);
+        leaders.look(self.client.client(), every, now, || {
+            self.silent_for(every, now).map(|name| name.topic.to_string()).collect()
+        });
+        self.vitals.leaders = leaders;
         let lately = self.vitals.asked.is_some_and(|asked| now < asked + every);
         if lately || self.vitals.pending.is_some() {
             return;
         }
-        let silent = self.held.iter().filter(|(_, held)| every <= held.reading.silent(now));
-        let partitions: Vec<TopicPartition> = silent.map(|(name, _)| name.clone()).collect();
+        let partitions: Vec<TopicPartition> = self.silent_for(every, now).cloned().collect();
         if partitions.is_empty() {
             return;
         }
         self.vitals.asked = Some(now);
         let pending = PendingEnds::ask(&self.client, &partitions, every.min(QUESTION));
         self.vitals.pending = pending.map(|pending| Asked { partitions, pending });
+    }
+
+    /// The partitions from which nothing has come for `time`.
+    fn silent_for(&self, time: Duration, now: Instant) -> impl Iterator<Item = &TopicPartition> {
+        let silent = move |held: &Held| time <= held.reading.silent(now);
+        self.held.iter().filter(move |(_, held)| silent(held)).map(|(name, _)| name)
     }
 
     fn note_ends(&mut self, asked: &[TopicPartition], answer: ByPartition<Offset>, now: Instant) {

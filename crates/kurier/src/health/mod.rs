@@ -1,19 +1,23 @@
 //! How a client is, as data: what stands in its way, and what follows for liveness and readiness.
 //!
 //! Owns the public data ([`Health`], [`Condition`], [`Liveness`], [`Readiness`], [`InWork`]), the
-//! handle they are read with ([`HealthHandle`]), and the pure rules behind them (`observed`,
-//! `reading`). What there is to observe is written down by the clients.
+//! handle they are read with ([`HealthHandle`]), the pure rules behind them (`observed`, `reading`,
+//! `leaders`), and the question who leads (`asking`). What there is to observe is written down by the
+//! clients.
 //!
 //! Readiness answers "does it do its work now?" and liveness "would a restart help?". So whatever the
 //! cluster, a topic or a message is to blame for costs readiness alone.
 
+mod asking;
 mod handle;
+mod leaders;
 mod observed;
 mod reading;
 mod words;
 
 use std::time::Duration;
 
+pub(crate) use asking::LeaderWatch;
 pub use handle::HealthHandle;
 pub(crate) use handle::OwnHandle;
 pub(crate) use observed::{Absence, Hand, Observed, PartitionObserved, Phase};
@@ -91,6 +95,19 @@ pub enum Condition {
         /// The missing ones, by name.
         topics: Vec<String>,
     },
+    /// The cluster answers, but these partitions have had no leader for 5 s at least: every replica that
+    /// could become one is down. What is sent to them waits, and nothing can be read from them; the others
+    /// go on. A consumer asks about partitions of its share from which nothing comes, four times within
+    /// `stall_after`; a producer, every ten seconds while something is unsent, about the topics that it
+    /// has sent to.
+    WithoutLeader {
+        /// The first ten of them, by name.
+        partitions: Vec<TopicPartition>,
+        /// How many there are besides.
+        more: usize,
+        /// For how long the first of them to lose its leader has had none.
+        waited: Duration,
+    },
     /// The group has given this member nothing yet, not even an empty share; or it has taken it for
     /// dead, and the next share is not there yet.
     NotAssigned,
@@ -115,6 +132,7 @@ impl Condition {
             | Self::WaitingForCluster { .. }
             | Self::Remaking { .. }
             | Self::WaitingForTopics { .. }
+            | Self::WithoutLeader { .. }
             | Self::NotAssigned
             | Self::Draining
             | Self::Ended(_)

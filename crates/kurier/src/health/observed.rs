@@ -1,6 +1,6 @@
 //! What a client has observed of itself, and what follows from it. *Pure.*
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::{Condition, Health, InWork, Reading};
@@ -58,10 +58,15 @@ pub(crate) struct Observed {
     pub(crate) cluster_away: Option<Absence>,
     pub(crate) remaking: Option<Absence>,
     pub(crate) topics_missing: BTreeSet<String>,
+    /// Partitions without a leader, with the time since when.
+    pub(crate) leaderless: BTreeMap<TopicPartition, Instant>,
     /// Those of the partitions below that have stopped.
     pub(crate) stopped: Vec<StoppedPartition>,
     pub(crate) partitions: Vec<PartitionObserved>,
 }
+
+/// So many partitions are named.
+const LISTED: usize = 10;
 
 impl Observed {
     /// What follows at `now`.
@@ -122,9 +127,21 @@ impl Observed {
             let topics = self.topics_missing.iter().cloned().collect();
             conditions.push(Condition::WaitingForTopics { topics });
         }
+        if self.cluster_away.is_none() {
+            conditions.extend(self.without_leader(now));
+        }
         if self.unassigned && self.phase == Phase::Running {
             conditions.push(Condition::NotAssigned);
         }
+    }
+
+    /// A cluster can have thousands of them.
+    fn without_leader(&self, now: Instant) -> Option<Condition> {
+        let first = self.leaderless.values().min()?;
+        let partitions: Vec<_> = self.leaderless.keys().take(LISTED).cloned().collect();
+        let more = self.leaderless.len() - partitions.len();
+        let waited = now.saturating_duration_since(*first);
+        Some(Condition::WithoutLeader { partitions, more, waited })
     }
 
     fn in_work(&self, now: Instant) -> Vec<InWork> {

@@ -1,7 +1,9 @@
 //! Tables: what is observed, and what follows.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
+use super::leaders::Leaders;
 use super::*;
 use crate::PartitionId;
 
@@ -123,6 +125,27 @@ fn liveness_and_readiness_as_a_table() {
             "live, not ready: waiting for topics: orders",
         ),
         (
+            "a partition without a leader",
+            Observed { leaderless: [(at(3), now - secs(7))].into(), ..base() },
+            true,
+            false,
+            "live, not ready: no leader for 7 s: orders[3]",
+        ),
+        (
+            "many of them, and the cluster is away",
+            Observed { leaderless: leaderless(12, now), cluster_away: away(), ..base() },
+            true,
+            false,
+            "live, not ready: waiting for the cluster for 30 s (all brokers down)",
+        ),
+        (
+            "a partition without a leader when the run is over",
+            Observed { leaderless: leaderless(1, now), ..ended(Ended::Shutdown) },
+            true,
+            false,
+            "live, not ready: the run has ended: it was asked to",
+        ),
+        (
             "a partition that is not read though there is more",
             Observed { partitions: vec![partition(behind, None)], ..base() },
             false,
@@ -189,6 +212,54 @@ fn liveness_and_readiness_as_a_table() {
         assert_eq!(matches!(health.readiness(), Readiness::Ready), ready, "{name}");
         assert!(ready <= live, "{name}: what is not live is not ready");
     }
+}
+
+/// The first so many, each for a second longer than the one before it.
+fn leaderless(count: i32, now: Instant) -> BTreeMap<TopicPartition, Instant> {
+    (0..count).map(|number| (at(number), now - secs(10 + number as u64))).collect()
+}
+
+#[test]
+fn of_many_partitions_without_a_leader_the_first_are_named_and_the_others_counted() {
+    let now = Instant::now() + secs(100);
+    let health = Observed { leaderless: leaderless(12, now), ..working(now) }.health(now);
+    let [Condition::WithoutLeader { partitions, more, waited }] = &health.conditions[..] else {
+        panic!("{health}")
+    };
+    assert_eq!((partitions.len(), *more, *waited), (10, 2, secs(21)), "{health}");
+    assert!(health.to_string().ends_with(", orders[9] and 2 more"), "{health}");
+    assert!(health.is_live() && !health.is_ready());
+}
+
+#[test]
+fn a_leader_is_missing_when_that_is_said_for_longer_than_an_election_takes() {
+    let begun = Instant::now();
+    let second = |second| begun + secs(second);
+    let missing = |leaders: &Leaders, now| leaders.missing(now).into_keys().collect::<Vec<_>>();
+    let mut leaders = Leaders::default();
+    assert!(leaders.due(secs(15), begun), "at first");
+    leaders.asked(begun);
+    leaders.heard([at(1)].into(), begun);
+    assert_eq!(missing(&leaders, second(4)), [], "an election");
+    assert!(!leaders.due(secs(15), begun) && leaders.due(secs(15), second(1)), "asked again soon");
+    leaders.heard([at(0), at(1)].into(), second(3));
+    assert_eq!(
+        missing(&leaders, second(5)),
+        [at(1)],
+        "said twice, five seconds after the first time"
+    );
+    assert_eq!(leaders.missing(second(8))[&at(1)], begun);
+    leaders.heard([at(0)].into(), second(8));
+    assert_eq!(missing(&leaders, second(8)), [at(0)], "the other one has a leader again");
+    leaders.heard(BTreeSet::new(), second(9));
+    leaders.asked(second(9));
+    assert_eq!(missing(&leaders, second(99)), []);
+    assert!(
+        !leaders.due(secs(15), second(23)) && leaders.due(secs(15), second(24)),
+        "asked rarely"
+    );
+    leaders.heard([at(1)].into(), second(24));
+    assert_eq!(missing(&leaders, second(25)), [], "it begins anew");
 }
 
 #[test]

@@ -77,6 +77,11 @@ impl Display for Condition {
             Self::WaitingForTopics { topics } => {
                 write!(f, "waiting for topics: {}", topics.join(", "))
             }
+            Self::WithoutLeader { partitions, more, waited } => {
+                let names: Vec<_> = partitions.iter().map(ToString::to_string).collect();
+                write!(f, "no leader for {}: {}", Span(*waited), names.join(", "))?;
+                if 0 < *more { write!(f, " and {more} more") } else { Ok(()) }
+            }
             Self::NotAssigned => f.write_str("the group has not given this member its share yet"),
             Self::Draining => f.write_str("draining: the run is ending"),
             Self::Ended(ended) => write!(f, "the run has ended: {}", why(*ended)),

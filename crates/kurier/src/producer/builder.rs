@@ -1,5 +1,6 @@
 //! Builds a producer: settings in, a running client and its thread out.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -190,6 +191,7 @@ impl ProducerBuilder {
             stop: Arc::clone(&stop),
             deadline: config.delivery_deadline,
             silence: Silence::new(config.stall_after, self.on_event.clone()),
+            leaderless: BTreeSet::new(),
             on_event: self.on_event,
             on_delivery: self.on_delivery,
             again: Again::new(),

@@ -11,6 +11,7 @@ use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, ProducerContext};
 
 use crate::access::hint;
+use crate::health::LeaderWatch;
 use crate::sys::ReportQueue;
 
 /// The client of a producer.
@@ -86,13 +87,15 @@ impl Maker {
 
 /// A client with its queue of reports, which must go first.
 pub(super) struct Line {
+    /// Before the client, as the queue.
+    pub(super) leaders: LeaderWatch,
     pub(super) queue: ReportQueue,
     pub(super) client: Arc<Client>,
 }
 
 impl Line {
     pub(super) fn new(client: Arc<Client>) -> Self {
-        Self { queue: ReportQueue::of(&client), client }
+        Self { leaders: LeaderWatch::default(), queue: ReportQueue::of(&client), client }
     }
 }
 

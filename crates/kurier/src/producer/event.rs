@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::health::{Absence, HealthHandle, Observed, Phase};
-use crate::{Condition, Ended};
+use crate::{Condition, Ended, TopicPartition};
 
 /// Something that happened to a producer. Each is said once, when it begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,12 @@ pub enum ProducerEvent {
     },
     /// Messages are delivered again, or a broker answers again.
     ClusterBack,
+    /// These partitions have had no leader for 5 s at least, and all others that messages wait for have one;
+    /// none: each has one again. What is sent to them waits. Said whenever it changes.
+    WithoutLeader {
+        /// The partitions, by name.
+        partitions: Vec<TopicPartition>,
+    },
     /// The client can't go on: another is being made, and `send` waits. Said again when that one breaks
     /// before it has everything.
     Remaking {
@@ -87,6 +93,12 @@ impl ProducerEvent {
                 observed.cluster_away = Some(Absence { since: now, reason: reason.clone() });
             }
             Self::ClusterBack => observed.cluster_away = None,
+            Self::WithoutLeader { partitions } => {
+                let before = std::mem::take(&mut observed.leaderless);
+                let since = |one: &TopicPartition| before.get(one).copied().unwrap_or(now);
+                observed.leaderless =
+                    partitions.iter().map(|one| (one.clone(), since(one))).collect();
+            }
             Self::Remaking { reason } => {
                 let since = observed.remaking.as_ref().map_or(now, |remaking| remaking.since);
                 observed.remaking = Some(Absence { since, reason: reason.clone() });

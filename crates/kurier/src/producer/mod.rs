@@ -11,6 +11,7 @@ mod client;
 mod delivery;
 mod error;
 mod event;
+mod leaders;
 mod pauses;
 mod record;
 mod refusal;

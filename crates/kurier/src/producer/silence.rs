@@ -11,10 +11,20 @@ pub(super) struct Silence {
     on_event: Listener<ProducerEvent>,
     said: bool,
     delivered: bool,
+    blame: Blame,
     /// What librdkafka said of brokers being down, until it is looked into.
     suspicion: Option<(Instant, String)>,
     since: Instant,
     probed: Instant,
+}
+
+/// What to blame when nothing is delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Blame {
+    /// The cluster: it does not answer.
+    Cluster,
+    /// That partitions have no leader. A broker says so, so the cluster answers.
+    Leaders,
 }
 
 /// Time between two questions whether the cluster is there, while nothing else would tell.
@@ -29,6 +39,7 @@ impl Silence {
             on_event,
             said: false,
             delivered: false,
+            blame: Blame::Cluster,
             suspicion: None,
             since: now,
             probed: now,
@@ -40,6 +51,16 @@ impl Silence {
         self.delivered = true;
     }
 
+    /// What is to blame from now on.
+    pub(super) fn blame(&mut self, blame: Blame) {
+        self.blame = blame;
+    }
+
+    /// True when it was said that the cluster is waited for.
+    pub(super) fn is_told(&self) -> bool {
+        self.said
+    }
+
     /// librdkafka says that brokers are down; late at times, when one is back already.
     pub(super) fn suspect(&mut self, reason: String) {
         self.suspicion.get_or_insert((Instant::now(), reason));
@@ -49,11 +70,11 @@ impl Silence {
     /// `reached` does.
     pub(super) fn watch(&mut self, idle: bool, reached: impl FnOnce() -> bool) {
         let now = Instant::now();
-        let delivered = std::mem::take(&mut self.delivered);
-        if delivered || (idle && !self.said) {
+        let answers = std::mem::take(&mut self.delivered) || self.blame == Blame::Leaders;
+        if answers || (idle && !self.said) {
             self.since = now;
         }
-        if delivered {
+        if answers {
             self.suspicion = None;
             self.back();
         }

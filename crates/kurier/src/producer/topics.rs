@@ -1,6 +1,6 @@
 //! Which topics exist, asked once each, so that a misspelt name fails before anything is accepted.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -108,6 +108,11 @@ impl KnownTopics {
     /// A broker refuses what is written to this topic: nothing is accepted for it for a while.
     pub(super) fn deny(&self, name: &str) {
         self.remember(name, Standing::Denied(Instant::now()), None);
+    }
+
+    /// Their names.
+    pub(super) fn names(&self) -> BTreeSet<String> {
+        self.lock().keys().cloned().collect()
     }
 
     /// True when a broker has said that this partition is there, or, without one, the topic.

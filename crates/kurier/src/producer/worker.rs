@@ -1,5 +1,6 @@
 //! The thread that serves librdkafka: reports by the batch, errors, and the end.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -23,7 +24,7 @@ use super::topics::{KnownTopics, is_unknown};
 use crate::access::Access;
 use crate::error::needed;
 use crate::sys::{self, Persisted, Report, Reports};
-use crate::{ClientError, PartitionId};
+use crate::{ClientError, PartitionId, TopicPartition};
 
 /// Tells the thread to end: what is not sent by now is purged.
 #[derive(Debug, Default)]
@@ -59,6 +60,8 @@ pub(super) struct Worker {
     pub(super) on_event: Listener<ProducerEvent>,
     pub(super) on_delivery: Listener<DeliveryReport>,
     pub(super) silence: Silence,
+    /// Partitions without a leader, as they were told of last.
+    pub(super) leaderless: BTreeSet<TopicPartition>,
     pub(super) again: Again,
     pub(super) reaper: Reaper,
     pub(super) access: Access,
@@ -122,7 +125,7 @@ impl Worker {
         self.settle(plain);
     }
 
-    /// Looks whether the cluster is silent.
+    /// Looks whether the cluster is silent, or leaders are missing.
     pub(super) fn watch(&mut self) {
         if self.refused.is_some() {
             return;
@@ -132,6 +135,7 @@ impl Worker {
         let reached = || sys::metadata(client.client(), &sys::Topics::None, PROBE).is_ok();
         self.silence.watch(idle, reached);
         self.watch_access();
+        self.look_for_leaders(idle);
     }
 
     /// Gives up what is left, and says what it was.

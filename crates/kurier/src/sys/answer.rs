@@ -1,5 +1,7 @@
 //! What the answers to admin requests say, copied out of librdkafka's memory.
 
+use std::collections::BTreeSet;
+
 use rdkafka::bindings as rd;
 use rdkafka::error::RDKafkaErrorCode;
 
@@ -81,6 +83,31 @@ impl Answer {
                 name: text(rd::rd_kafka_ConfigResource_name(resource)),
                 settings: settings(resource),
             })
+        }
+    }
+
+    /// The partitions without a leader, of the topics that were asked for.
+    pub(crate) fn leaderless(&self) -> BTreeSet<TopicPartition> {
+        let mut count = 0;
+        // SAFETY: see `topic_changed`.
+        unsafe {
+            let result = rd::rd_kafka_event_DescribeTopics_result(self.0.0.as_ptr());
+            if result.is_null() {
+                return BTreeSet::new();
+            }
+            let topics = rd::rd_kafka_DescribeTopics_result_topics(result, &mut count);
+            let of_topic = all(topics, count, |topic| {
+                let name = text(rd::rd_kafka_TopicDescription_name(topic));
+                let mut count = 0;
+                let partitions = rd::rd_kafka_TopicDescription_partitions(topic, &mut count);
+                let leaderless = all(partitions, count, |partition| {
+                    let leader = rd::rd_kafka_TopicPartitionInfo_leader(partition);
+                    let number = rd::rd_kafka_TopicPartitionInfo_partition(partition);
+                    leader.is_null().then(|| TopicPartition::new(&*name, PartitionId(number)))
+                });
+                leaderless.into_iter().flatten().collect::<Vec<_>>()
+            });
+            of_topic.into_iter().flatten().collect()
         }
     }
 
