@@ -1,11 +1,11 @@
 //! Documents say what the code says: the example in the READMEs is compiled, `docs/settings.md` is made
-//! from the table of options.
+//! from the table of options, and `docs/metrics.md` from that of metrics.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use kurier::{OPTIONS, OptionSpec, Side, Unit};
+use kurier::{METRICS, MetricKind, MetricSpec, OPTIONS, OptionSpec, Side, Unit};
 
 const EXAMPLE: &str = include_str!("../../crates/kurier/examples/quickstart.rs");
 
@@ -38,9 +38,56 @@ fn the_page_of_settings_says_what_the_table_says() {
             row(&mut page, option);
         }
     }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/settings.md");
+    is_the_page("docs/settings.md", &page);
+}
+
+fn is_the_page(name: &str, page: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name);
     let found = fs::read_to_string(&path).unwrap_or_default();
-    assert!(found == page, "docs/settings.md should be:\n{page}");
+    assert!(found == page, "{name} should be:\n{page}");
+}
+
+const METRICS_HEAD: &str = "# Metrics
+
+What `/metrics` of `kurier produce|consume --metrics HOST:PORT` says, and `Monitor` in a program, in Prometheus' text format.
+Clients are told apart by the label `client`: a producer's is its `client.id`, a consumer's its group and instance; the second
+of one name is called `NAME-2`. Labels have few values: brokers by their number, the partitions that an instance has.
+What begins with `kurier_librdkafka` is what librdkafka says of itself each second
+(`-X statistics.interval.ms=…` for another interval); the ends that a lag is counted to are from there, too.
+";
+
+const METRICS_COLUMNS: &str = "| metric | kind | labels | what it says |
+|---|---|---|---|";
+
+#[test]
+fn the_page_of_metrics_says_what_the_table_says() {
+    let mut page = METRICS_HEAD.to_owned();
+    for (prefix, title) in [
+        ("kurier_client_", "Every client's"),
+        ("kurier_producer_", "A producer's"),
+        ("kurier_consumer_", "A consumer's"),
+        ("kurier_librdkafka_", "librdkafka's"),
+    ] {
+        let _ = write!(page, "\n## {title}\n\n{METRICS_COLUMNS}\n");
+        for metric in METRICS.iter().filter(|metric| metric.name.starts_with(prefix)) {
+            metric_row(&mut page, metric);
+        }
+    }
+    let told = METRICS.iter().filter(|metric| page.contains(&format!("| `{}` |", metric.name)));
+    assert_eq!(told.count(), METRICS.len(), "a metric belongs to no part of the page");
+    is_the_page("docs/metrics.md", &page);
+}
+
+fn metric_row(page: &mut String, metric: &MetricSpec) {
+    let kind = match metric.kind {
+        MetricKind::Counter => "counter",
+        MetricKind::Gauge => "gauge",
+        MetricKind::Histogram => "histogram",
+        other => unreachable!("{other:?} has no name here"),
+    };
+    let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+    let _ =
+        writeln!(page, "| `{}` | {kind} | {} | {} |", metric.name, labels.join(", "), metric.help);
 }
 
 fn row(page: &mut String, option: &OptionSpec) {

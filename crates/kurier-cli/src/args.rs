@@ -356,7 +356,7 @@ pub struct ProduceArgs {
     /// What to print of deliveries: nothing, a summary, a JSON line for each
     #[arg(long, default_value = "summary")]
     pub report: ReportKind,
-    /// Serve health and metrics over HTTP there: /livez and /readyz; port 0 takes a free one
+    /// Serve health and metrics over HTTP there: /livez, /readyz and /metrics; port 0 takes a free one
     #[arg(long, value_name = "HOST:PORT")]
     pub metrics: Option<String>,
 }
@@ -448,7 +448,7 @@ pub struct ConsumeArgs {
     /// What the values are
     #[arg(long, default_value = "message")]
     pub decode: Decode,
-    /// Serve health and metrics over HTTP there: /livez and /readyz; port 0 takes a free one
+    /// Serve health and metrics over HTTP there: /livez, /readyz and /metrics; port 0 takes a free one
     #[arg(long, value_name = "HOST:PORT")]
     pub metrics: Option<String>,
 }

@@ -50,6 +50,15 @@ impl Served {
         }
     }
 
+    /// What a browser would get.
+    fn get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: test\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
     fn term(&self) {
         let pid = self.process.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
@@ -111,6 +120,25 @@ fn a_producer_says_that_it_waits_for_its_cluster_and_that_it_is_back() {
     producer.until("ready", 0);
     producer.term();
     assert_eq!(producer.process.wait().unwrap().code(), Some(4), "the samples are not all sent");
+}
+
+#[test]
+fn the_figures_of_a_consumer_are_there_for_whoever_asks() {
+    let cluster = Cluster::run(&["t:1"]);
+    cluster.objects(&["produce", "t", "--sample", "50", "--report", "none"]);
+    let consumer = Served::start(&cluster, &["consume", "single", "t", "--instance", "1"]);
+    let handled =
+        "kurier_consumer_records_processed_total{client=\"single_message_group_1-1\"} 50\n";
+    let begun = Instant::now();
+    loop {
+        let page = consumer.get("/metrics");
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/plain; version=0.0.4; charset=utf-8\r\n";
+        assert!(page.starts_with(head), "{page}");
+        if page.contains(handled) {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "{page}");
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod health;
 mod ids;
 mod ledger;
 mod message;
+mod metrics;
 mod producer;
 mod reader;
 mod serve;
@@ -54,6 +55,7 @@ pub use message::{
     CONTENT_BYTES_MAX_DEFAULT, Content, Excerpt, Field, Header, Headers, IntoContent, Message,
     MessageError, MessageLimits,
 };
+pub use metrics::{METRICS, MetricKind, MetricSpec};
 pub use producer::{
     BuildError, CloseReport, Delivery, DeliveryError, DeliveryReport, FlushError, MessageProducer,
     NotAccepting, Outcome, OutgoingRecord, ProducerBuilder, ProducerEvent, Receipt, SendError,

@@ -20,7 +20,7 @@ pub async fn serve(address: Option<&str>) -> Result<Option<Monitored>, UsageErro
     let server = MonitorServer::bind(address, &monitor)
         .await
         .map_err(|error| UsageError(format!("--metrics {address}: {error}")))?;
-    tracing::info!(address = %server.address(), "serves /livez and /readyz");
+    tracing::info!(address = %server.address(), "serves /livez, /readyz and /metrics");
     Ok(Some(Monitored { monitor, server }))
 }
 

@@ -3,7 +3,7 @@
 //! A rebalance is not answered inside the callback: librdkafka waits for the answer, however long that
 //! takes, and until then the main queue is served as ever, so that draining never looks like absence.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
@@ -13,6 +13,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 
 use crate::access::hint;
+use crate::metrics::ConsumerFigures;
 use crate::{PartitionId, TopicPartition};
 
 /// The client of a consumer.
@@ -41,6 +42,7 @@ pub(crate) struct Trouble {
 #[derive(Debug, Default)]
 pub(crate) struct Callbacks {
     said: Mutex<Said>,
+    figures: Arc<ConsumerFigures>,
 }
 
 #[derive(Debug, Default)]
@@ -51,6 +53,11 @@ struct Said {
 }
 
 impl Callbacks {
+    /// Those of a client whose statistics go to `figures`.
+    pub(super) fn new(figures: Arc<ConsumerFigures>) -> Self {
+        Self { figures, ..Self::default() }
+    }
+
     /// Everything said since the last call.
     pub(super) fn take(&self) -> (Vec<Turn>, Vec<Trouble>) {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
@@ -82,6 +89,10 @@ impl ClientContext for Callbacks {
             }
             L::Debug => tracing::debug!(target: "librdkafka", facility, "{line}"),
         }
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.figures.statistics.read(statistics);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

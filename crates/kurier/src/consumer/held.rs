@@ -11,8 +11,9 @@ use super::lanes::{Order, Orders};
 use super::vitals::InHand;
 use crate::commit::{Epoch, Tracker};
 use crate::health::{Hand, Reading};
+use crate::metrics::HeldFigures;
 use crate::sys::{Looked, PartitionFeed};
-use crate::{Record, TopicPartition};
+use crate::{Offset, Record, TopicPartition};
 
 /// What a lane may hold.
 #[derive(Debug, Clone, Copy)]
@@ -202,6 +203,16 @@ impl Held {
     /// Messages in the lane.
     pub(super) fn waiting(&self) -> usize {
         self.messages
+    }
+
+    /// What the monitor shows of it; `position` is the first message that is not handled.
+    pub(super) fn figures(
+        &self,
+        partition: &TopicPartition,
+        position: Option<Offset>,
+    ) -> HeldFigures {
+        let Self { messages, bytes, stopped, .. } = *self;
+        HeldFigures { partition: partition.clone(), position, messages, bytes, stopped }
     }
 
     fn limit(&self) -> usize {

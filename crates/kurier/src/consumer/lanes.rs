@@ -21,6 +21,7 @@ use super::vitals::InHand;
 use super::{ConsumerEvent, StoppedPartition};
 use crate::commit::{Completion, Epoch};
 use crate::handler::{Context, Failure};
+use crate::metrics::ConsumerFigures;
 use crate::{Decoder, Offset, Received, Record, RetryPolicy, TopicPartition};
 
 /// What all lanes of a run share.
@@ -32,6 +33,7 @@ pub(super) struct Common {
     pub(super) context: Context,
     /// Failed attempts that were followed by another one.
     pub(super) retried: AtomicU64,
+    pub(super) figures: Arc<ConsumerFigures>,
 }
 
 /// Starts the task of a lane. What it does is `single`'s or `batch`'s.
@@ -112,6 +114,8 @@ pub(super) struct Lane {
     settled: Option<Range>,
     /// Messages in the handler's hands.
     at_work: usize,
+    /// Since when, if anyone wants to know.
+    called: Option<Instant>,
     stopped: Option<StoppedPartition>,
 }
 
@@ -146,6 +150,7 @@ impl Lane {
             common,
             settled: None,
             at_work: 0,
+            called: None,
             stopped: None,
         }
     }
@@ -196,6 +201,13 @@ impl Lane {
     /// Notes how many messages the handler has in its hands.
     pub(super) fn at_work(&mut self, messages: usize) {
         self.at_work = messages;
+        let Some(histogram) = self.common.figures.handler() else { return };
+        if 0 < messages {
+            self.called = Some(Instant::now());
+        } else if let Some(called) = self.called.take() {
+            let worker = usize::try_from(self.partition.partition.0).unwrap_or(0);
+            histogram.note(worker, called.elapsed());
+        }
     }
 
     /// Notes a handled message, to be told with the next [`flush`](Self::flush).
@@ -235,6 +247,7 @@ impl Lane {
     /// What was handled before is told first, so that it can be committed meanwhile.
     pub(super) async fn pause(&mut self, offset: Offset, attempt: u32, failure: &Failure) -> Next {
         self.flush(false);
+        self.common.figures.handler_failures.add(1);
         let reason = failure.to_string();
         let stop = |reason| {
             let partition = self.partition.clone();
@@ -247,6 +260,7 @@ impl Lane {
         };
         let pause = after.unwrap_or(usual);
         self.common.retried.fetch_add(1, Ordering::Relaxed);
+        self.common.figures.retries.add(1);
         tracing::debug!(partition = %self.partition, %offset, attempt, ?pause, %reason, "retrying");
         self.common.listener.tell(|| ConsumerEvent::Retrying {
             partition: self.partition.clone(),

@@ -173,6 +173,7 @@ impl Keeper {
                     match self.tracker.settle(&completion) {
                         Settled::Now(count) => {
                             self.report.handled += count as u64;
+                            self.common.figures.processed.add(count);
                             if let Some(held) = self.held.get_mut(&completion.partition) {
                                 held.release(messages, bytes);
                             }
@@ -191,6 +192,7 @@ impl Keeper {
 
     fn too_late(&mut self, partition: &TopicPartition, messages: usize) {
         self.report.handled_too_late += messages as u64;
+        self.common.figures.too_late.add(messages);
         tracing::warn!(%partition, messages, "handled after the partition was taken away");
         let partition = partition.clone();
         self.common.listener.tell(|| ConsumerEvent::HandledTooLate { partition });
@@ -228,6 +230,7 @@ impl Keeper {
             "partition stopped: this message is not handled, and nothing is committed past it"
         );
         self.report.stopped.push(stopped.clone());
+        self.common.figures.stopped_at.add(1);
         self.show_now(Instant::now());
         self.common.listener.tell(|| ConsumerEvent::PartitionStopped(stopped));
     }
@@ -284,6 +287,7 @@ impl Keeper {
             match held.feed(partition, &mut self.tracker, now) {
                 Fed::Read { looked, more } => {
                     busy |= more;
+                    self.common.figures.received.add(looked.messages);
                     if 0 < looked.taken {
                         self.ends.active();
                     }
@@ -316,6 +320,7 @@ impl Keeper {
         let lane = self.new_lane(partition, first);
         let Some(held) = self.held.get_mut(partition) else { return };
         self.adrift.push(held.renew(lane));
+        self.common.figures.received.add(records.len());
         let looked = Looked {
             messages: records.len(),
             bytes: records.iter().map(super::lanes::size).sum(),
@@ -375,12 +380,14 @@ impl Keeper {
                 Ok(()) => {
                     self.waiting.heard_from_cluster(&self.common.listener);
                     self.refused.remove(&partition);
+                    self.common.figures.commits_stored.add(1);
                     tracing::trace!(%partition, %offset, "committed");
                     self.common.listener.tell(|| ConsumerEvent::Committed { partition, offset });
                 }
                 Err(failure) => {
                     tracing::warn!(%partition, %offset, reason = %failure, "not committed");
                     self.refused.insert(partition.clone(), failure);
+                    self.common.figures.commits_failed.add(1);
                     let reason = failure.to_string();
                     let event = || ConsumerEvent::CommitFailed { partition, offset, reason };
                     self.common.listener.tell(event);

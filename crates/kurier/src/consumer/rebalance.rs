@@ -99,6 +99,7 @@ impl Keeper {
         self.show_now(Instant::now());
         let owned = self.owned();
         self.log_turn("assigned", &partitions, &owned);
+        self.common.figures.assigned.add(1);
         self.common.listener.tell(|| ConsumerEvent::Assigned { partitions, owned });
     }
 
@@ -194,6 +195,8 @@ impl Keeper {
         self.show_now(Instant::now());
         let owned = self.owned();
         self.log_turn(if lost { "lost" } else { "revoked" }, &partitions, &owned);
+        let figures = &self.common.figures;
+        (if lost { &figures.lost } else { &figures.revoked }).add(1);
         self.common.listener.tell(|| {
             if lost {
                 ConsumerEvent::Lost { partitions, owned }

@@ -22,6 +22,7 @@ use super::vitals;
 use crate::access::Access;
 use crate::config::native_config;
 use crate::handler::{Context, Membership};
+use crate::metrics::{self, ConsumerFigures, Figures, Watch};
 use crate::{ConfigProblems, ConsumerConfig, HealthHandle, Monitor, RetryPolicy};
 
 /// The name of the poll thread.
@@ -54,20 +55,24 @@ pub(super) async fn run(setup: Setup) -> Result<ConsumeReport, ConsumeError> {
 
 async fn begin(setup: Setup) -> Result<ConsumeReport, ConsumeError> {
     let Setup { config, ends, listener, health, monitor, room, spawn, shutdown } = setup;
-    let config = config.checked()?;
+    let watch = monitor.as_ref().map_or(Watch::Nobody, |_| Watch::Someone);
+    let mut config = config.checked()?;
+    metrics::ask_statistics(watch, &mut config.client.properties);
     let properties = config.properties(SHARING_PARTITIONS)?;
+    let figures = Arc::new(ConsumerFigures::new(watch));
     if let Some(monitor) = &monitor {
-        monitor.watch_consumer(&config.effective_client_id(), &health);
+        let counted = Figures::Consumer(Arc::clone(&figures));
+        monitor.watch(&config.effective_client_id(), &health, counted);
     }
     let deadline = config.shutdown_deadline;
     let mailbox = Arc::new(Mailbox::default());
-    let common = Arc::new(common(&config, &mailbox, listener));
+    let common = Arc::new(common(&config, &mailbox, listener, Arc::clone(&figures)));
     let (progress, mut closing) = Progress::new();
     let (finish, mut finished) = oneshot::channel();
     let seen = Arc::clone(&progress);
     vitals::begun(&health, config.stall_after);
     let thread = move || {
-        let consumed = client(&properties).map(|client| {
+        let consumed = client(&properties, Arc::clone(&figures)).map(|client| {
             let (ends, client) = (Ends::new(ends), Arc::new(client));
             let health = health.clone();
             let (access, settings) =
@@ -90,6 +95,7 @@ async fn begin(setup: Setup) -> Result<ConsumeReport, ConsumeError> {
         });
         let outcome = outcome(consumed);
         vitals::ended(&health, &outcome);
+        figures.hold(Vec::new);
         // Nobody waits any more when the run's future was dropped.
         drop(finish.send(outcome));
     };
@@ -148,6 +154,7 @@ pub(super) fn common(
     config: &ConsumerConfig,
     mailbox: &Arc<Mailbox>,
     listener: Listener,
+    figures: Arc<ConsumerFigures>,
 ) -> Common {
     let attempts = u32::try_from(config.retry_attempts).unwrap_or(u32::MAX);
     let pauses = config.retry_backoff_min..=config.retry_backoff_max;
@@ -158,12 +165,16 @@ pub(super) fn common(
         retry: RetryPolicy::exponential(attempts, pauses),
         context: Context::new(Arc::new(Membership { group, instance })),
         retried: AtomicU64::new(0),
+        figures,
     }
 }
 
-pub(super) fn client(properties: &[(String, String)]) -> Result<Client, ConfigProblems> {
+pub(super) fn client(
+    properties: &[(String, String)],
+    figures: Arc<ConsumerFigures>,
+) -> Result<Client, ConfigProblems> {
     native_config(properties)
-        .create_with_context::<_, Client>(Callbacks::default())
+        .create_with_context::<_, Client>(Callbacks::new(figures))
         .map_err(|error| ConfigProblems::from_kafka(&error, properties))
 }
 

@@ -69,6 +69,10 @@ impl Keeper {
         self.vitals.shown = Some(now);
         let seen = self.observed(now);
         self.vitals.handle.write(|observed| *observed = seen);
+        let (held, tracker) = (&self.held, &self.tracker);
+        self.common.figures.hold(|| {
+            held.iter().map(|(name, held)| held.figures(name, tracker.position(name))).collect()
+        });
     }
 
     fn observed(&mut self, now: Instant) -> Observed {

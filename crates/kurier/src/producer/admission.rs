@@ -11,6 +11,7 @@ pub(super) struct Place(u64);
 /// The budget and those who wait for a part of it.
 #[derive(Debug)]
 pub(super) struct Admission {
+    bytes: usize,
     bytes_left: usize,
     messages_left: usize,
     waiting: VecDeque<(Place, usize)>,
@@ -23,6 +24,7 @@ impl Admission {
     /// An unused budget.
     pub(super) fn new(bytes: usize, messages: usize) -> Self {
         Self {
+            bytes,
             bytes_left: bytes,
             messages_left: messages,
             waiting: VecDeque::new(),
@@ -49,6 +51,11 @@ impl Admission {
     pub(super) fn release(&mut self, cost: usize) {
         self.bytes_left += cost;
         self.messages_left += 1;
+    }
+
+    /// Bytes that are taken.
+    pub(super) fn used(&self) -> usize {
+        self.bytes - self.bytes_left
     }
 
     /// The one that was granted its room and has not come for it yet.

@@ -19,6 +19,7 @@ use super::worker::{OnFatal, Stop, Worker};
 use crate::access::Access;
 use crate::config::native_config;
 use crate::health::{HealthHandle, OwnHandle};
+use crate::metrics::{self, Figures, ProducerFigures, Watch};
 use crate::{ConfigProblems, DeliveryProfile, Monitor, ProducerConfig, Security};
 
 /// A producer in the making; from [`MessageProducer::builder`]. Defaults are those of
@@ -163,19 +164,24 @@ impl ProducerBuilder {
         reason = "room to look at the cluster, without a change for callers"
     )]
     pub async fn build(mut self) -> Result<MessageProducer, BuildError> {
-        self.on_event = self.on_event.with_health(self.health.get());
+        let watch = self.monitor.as_ref().map_or(Watch::Nobody, |_| Watch::Someone);
+        let figures = Arc::new(ProducerFigures::new(watch));
+        metrics::ask_statistics(watch, &mut self.config.client.properties);
+        self.on_event = self.on_event.with_health(self.health.get(), Arc::clone(&figures));
         let properties = self.config.properties()?;
         let config = self.config.checked()?;
         if let Some(monitor) = &self.monitor {
             let name = properties.iter().find(|(name, _)| name == "client.id");
-            monitor.watch_producer(name.map_or("", |(_, name)| name), &self.health.get());
+            let name = name.map_or("", |(_, name)| name);
+            monitor.watch(name, &self.health.get(), Figures::Producer(Arc::clone(&figures)));
         }
-        let maker = Maker::new(native_config(&properties));
+        let maker = Maker::new(native_config(&properties), Arc::clone(&figures));
         let made = maker.make();
         let client = made.map_err(|error| ConfigProblems::from_kafka(&error, &properties))?;
         let client = Arc::new(client);
         let (bytes, messages) = (config.memory_bytes, config.memory_messages);
-        let books = Arc::new(Books::new(bytes, messages, Arc::clone(&client)));
+        let books = Books::new(bytes, messages, Arc::clone(&client), Arc::clone(&figures));
+        let books = Arc::new(books);
         let (topics, stop) = (Arc::new(KnownTopics::default()), Arc::new(Stop::default()));
         let (ended, end) = oneshot::channel();
         let on_fatal = self.on_fatal.unwrap_or(match config.delivery {
@@ -187,6 +193,7 @@ impl ProducerBuilder {
             maker,
             on_fatal,
             books: Arc::clone(&books),
+            figures,
             topics: Arc::clone(&topics),
             stop: Arc::clone(&stop),
             deadline: config.delivery_deadline,

@@ -12,6 +12,7 @@ use rdkafka::producer::{BaseProducer, ProducerContext};
 
 use crate::access::hint;
 use crate::health::LeaderWatch;
+use crate::metrics::ProducerFigures;
 use crate::sys::ReportQueue;
 
 /// The client of a producer.
@@ -22,6 +23,7 @@ pub(super) type Client = BaseProducer<Callbacks>;
 pub(super) struct Callbacks {
     troubles: Mutex<Vec<(RDKafkaErrorCode, String)>>,
     hint: Mutex<Option<String>>,
+    figures: Arc<ProducerFigures>,
 }
 
 impl Callbacks {
@@ -46,6 +48,10 @@ impl ClientContext for Callbacks {
         self.note(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail), reason);
     }
 
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.figures.statistics.read(statistics);
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
         tracing::debug!(?level, facility, "{line}");
         if let Some(hint) = hint(line) {
@@ -63,12 +69,12 @@ impl ProducerContext for Callbacks {
 }
 
 /// Makes clients that are all alike.
-pub(super) struct Maker(rdkafka::ClientConfig);
+pub(super) struct Maker(rdkafka::ClientConfig, Arc<ProducerFigures>);
 
 impl Maker {
-    /// Of clients with these settings.
-    pub(super) fn new(settings: rdkafka::ClientConfig) -> Self {
-        Self(settings)
+    /// Of clients with these settings, whose statistics go to `figures`.
+    pub(super) fn new(settings: rdkafka::ClientConfig, figures: Arc<ProducerFigures>) -> Self {
+        Self(settings, figures)
     }
 
     /// A new client, which begins to connect.
@@ -76,7 +82,8 @@ impl Maker {
     /// # Errors
     /// librdkafka's, when the settings are wrong or the system has no threads to give.
     pub(super) fn make(&self) -> KafkaResult<Client> {
-        self.0.create_with_context(Callbacks::default())
+        let figures = Arc::clone(&self.1);
+        self.0.create_with_context(Callbacks { figures, ..Callbacks::default() })
     }
 
     /// What clients are made with.

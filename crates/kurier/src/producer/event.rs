@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::health::{Absence, HealthHandle, Observed, Phase};
+use crate::metrics::ProducerFigures;
 use crate::{Condition, Ended, TopicPartition};
 
 /// Something that happened to a producer. Each is said once, when it begins.
@@ -75,12 +76,13 @@ impl<E> Listener<E> {
 
 impl Listener<ProducerEvent> {
     /// Writes down for `health` what the events say, and, when the last clone of this is gone, that the
-    /// producer has ended: its thread owns them.
-    pub(super) fn with_health(self, health: HealthHandle) -> Self {
+    /// producer has ended: its thread owns them. Counts them in `figures`.
+    pub(super) fn with_health(self, health: HealthHandle, figures: Arc<ProducerFigures>) -> Self {
         health.write(|observed| observed.phase = Phase::Running);
         let health = Noted(health);
         Self::new(move |event| {
             health.0.write(|observed| event.note(observed, Instant::now()));
+            figures.note(event);
             self.tell(|| event.clone());
         })
     }
@@ -192,7 +194,7 @@ mod tests {
     #[test]
     fn a_producer_that_can_not_go_on_is_not_live_also_after_its_end() {
         let health = HealthHandle::default();
-        let listener = Listener::default().with_health(health.clone());
+        let listener = Listener::default().with_health(health.clone(), Arc::default());
         listener.tell(|| ProducerEvent::Fatal { reason: "out of order".to_owned() });
         drop(listener);
         let failed = Condition::Failed { reason: "out of order".to_owned() };

@@ -23,6 +23,7 @@ use super::silence::Silence;
 use super::topics::{KnownTopics, is_unknown};
 use crate::access::Access;
 use crate::error::needed;
+use crate::metrics::ProducerFigures;
 use crate::sys::{self, Persisted, Report, Reports};
 use crate::{ClientError, PartitionId, TopicPartition};
 
@@ -53,6 +54,7 @@ pub(super) struct Worker {
     pub(super) maker: Maker,
     pub(super) on_fatal: OnFatal,
     pub(super) books: Arc<Books>,
+    pub(super) figures: Arc<ProducerFigures>,
     pub(super) topics: Arc<KnownTopics>,
     pub(super) stop: Arc<Stop>,
     /// When an accepted message is given up.
@@ -107,7 +109,9 @@ impl Worker {
         let (on_fatal, deadline) = (self.on_fatal, self.deadline);
         let keeps =
             |code, blame| on_fatal == OnFatal::Remake && fate(code, blame, deadline) != Fate::Final;
-        self.line.queue.poll(&self.line.client, wait, keeps, reports);
+        let note = self.figures.latency().map(|latency| |took| latency.note(0, took));
+        let note = note.as_ref().map(|note| note as &dyn Fn(Duration));
+        self.line.queue.poll(&self.line.client, wait, keeps, note, reports);
         if reports.plain.iter().any(|report| report.error.is_none()) {
             self.silence.delivered();
         }
@@ -148,7 +152,7 @@ impl Worker {
         let begun = Instant::now();
         while self.books.under_way() > 0 && begun.elapsed() < PURGE_WAIT {
             let (queue, client) = (&self.line.queue, &self.line.client);
-            queue.poll(client, ROUND, |_, _| false, &mut reports);
+            queue.poll(client, ROUND, |_, _| false, None, &mut reports);
             self.settle(&mut reports.plain);
         }
         self.fail_unreported();

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::metrics::Figures;
 use crate::{Condition, Health};
 
 /// What a client is.
@@ -9,6 +10,16 @@ use crate::{Condition, Health};
 pub(super) enum Kind {
     Producer,
     Consumer,
+}
+
+impl Kind {
+    /// By what it counts.
+    pub(super) fn of(figures: &Figures) -> Self {
+        match figures {
+            Figures::Producer(_) => Self::Producer,
+            Figures::Consumer(_) => Self::Consumer,
+        }
+    }
 }
 
 /// What is asked.
@@ -33,7 +44,7 @@ enum Check {
     Client,
     /// Reading gets on.
     Reading,
-    /// Every partition goes on.
+    /// Every partition goes on: it has a leader, and no message has stopped it.
     Partitions,
     /// A broker answers.
     Cluster,
@@ -48,7 +59,11 @@ enum Check {
 /// The checks of each kind of client, by question.
 const CHECKS: &[(Kind, Question, &[Check])] = &[
     (Kind::Producer, Question::Live, &[Check::Client]),
-    (Kind::Producer, Question::Ready, &[Check::Client, Check::Cluster, Check::Run]),
+    (
+        Kind::Producer,
+        Question::Ready,
+        &[Check::Client, Check::Partitions, Check::Cluster, Check::Run],
+    ),
     (Kind::Consumer, Question::Live, &[Check::Client, Check::Reading]),
     (
         Kind::Consumer,
@@ -82,6 +97,13 @@ pub(super) fn answer(question: Question, clients: &[Client]) -> super::Answer {
         (Question::Live, false) => super::Answer::No(format!("not live\n{lines}")),
         (Question::Ready, false) => super::Answer::No(format!("not ready\n{lines}")),
     }
+}
+
+/// Every check of readiness by its name, and whether it fails.
+pub(super) fn each(kind: Kind, health: &Health) -> impl Iterator<Item = (&'static str, bool)> {
+    checks(kind, Question::Ready).iter().map(|check| {
+        (check.name(), health.conditions.iter().any(|condition| Check::of(condition) == *check))
+    })
 }
 
 /// Writes a line for each check of `client`; true when all are well.
@@ -125,7 +147,7 @@ impl Check {
             | Condition::ThreadSilent { .. }
             | Condition::Remaking { .. } => Self::Client,
             Condition::ReadingStalled { .. } => Self::Reading,
-            Condition::PartitionStopped(_) => Self::Partitions,
+            Condition::PartitionStopped(_) | Condition::WithoutLeader { .. } => Self::Partitions,
             Condition::WaitingForCluster { .. } => Self::Cluster,
             Condition::WaitingForTopics { .. } => Self::Topics,
             Condition::NotAssigned => Self::Assignment,

@@ -9,6 +9,7 @@ mod server;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::metrics::{CHECK_FAILING, CLIENT_LIVE, CLIENT_READY, Figures, Page};
 use crate::{Condition, HealthHandle};
 use checks::{Kind, Question, answer};
 
@@ -36,6 +37,7 @@ struct Watched {
     kind: Kind,
     name: String,
     health: HealthHandle,
+    figures: Figures,
 }
 
 /// What a monitor says when it is asked.
@@ -69,19 +71,28 @@ impl Monitor {
         answer(Question::Ready, &self.looked_at())
     }
 
-    /// Watches a producer from now on.
-    pub(crate) fn watch_producer(&self, name: &str, health: &HealthHandle) {
-        self.watch(Kind::Producer, name, health);
+    /// The figures of every client as Prometheus reads them (text format 0.0.4); see
+    /// [`METRICS`](crate::METRICS).
+    pub fn metrics(&self) -> String {
+        let mut page = Page::new();
+        for Watched { kind, name, health, figures } in self.watched().clone() {
+            let (health, role) = (health.now(), figures.role());
+            page.put(&CLIENT_LIVE, [&name, role], u8::from(health.is_live()));
+            page.put(&CLIENT_READY, [&name, role], u8::from(health.is_ready()));
+            for (check, failing) in checks::each(kind, &health) {
+                page.put(&CHECK_FAILING, [&name, role, check], u8::from(failing));
+            }
+            figures.write(&name, &mut page);
+        }
+        page.text()
     }
 
-    /// Watches a consumer from now on.
-    pub(crate) fn watch_consumer(&self, name: &str, health: &HealthHandle) {
-        self.watch(Kind::Consumer, name, health);
-    }
-
-    /// A client takes the place of one of its name that has ended, so that those which come and go don't
-    /// pile up. Beside one that goes on it gets a name of its own: `NAME-2` and so on.
-    fn watch(&self, kind: Kind, name: &str, health: &HealthHandle) {
+    /// Watches a client from now on.
+    ///
+    /// It takes the place of one of its name that has ended, so that those which come and go don't pile
+    /// up. Beside one that goes on it gets a name of its own: `NAME-2` and so on.
+    pub(crate) fn watch(&self, name: &str, health: &HealthHandle, figures: Figures) {
+        let kind = Kind::of(&figures);
         let mut watched = self.watched();
         watched.retain(|one| one.kind != kind || !one.is_namesake(name) || !one.has_ended());
         let taken = |name: &str| watched.iter().any(|one| one.kind == kind && one.name == name);
@@ -92,7 +103,7 @@ impl Monitor {
             }
             unique = format!("{name}-{number}");
         }
-        watched.push(Watched { kind, name: unique, health: health.clone() });
+        watched.push(Watched { kind, name: unique, health: health.clone(), figures });
     }
 
     fn looked_at(&self) -> Vec<checks::Client> {
@@ -140,21 +151,23 @@ mod tests {
 
     #[test]
     fn clients_that_come_and_go_do_not_pile_up_and_those_that_stay_keep_their_names() {
+        let producer = || Figures::Producer(Arc::default());
         let monitor = Monitor::default();
         let (first, second) = (HealthHandle::default(), HealthHandle::default());
-        monitor.watch_producer("orders", &first);
-        monitor.watch_producer("orders", &second);
-        monitor.watch_consumer("orders", &HealthHandle::default());
+        monitor.watch("orders", &first, producer());
+        monitor.watch("orders", &second, producer());
+        let consumer = Figures::Consumer(Arc::default());
+        monitor.watch("orders", &HealthHandle::default(), consumer);
         assert_eq!(named(&monitor), ["orders", "orders-2", "orders"]);
         first.write(|observed| observed.phase = Phase::Ended(Ended::Shutdown));
         for _ in 0..100 {
             let next = HealthHandle::default();
-            monitor.watch_producer("orders", &next);
+            monitor.watch("orders", &next, producer());
             assert_eq!(named(&monitor).len(), 3);
             next.write(|observed| observed.phase = Phase::Ended(Ended::Shutdown));
         }
         second.write(|observed| observed.phase = Phase::Ended(Ended::Shutdown));
-        monitor.watch_producer("orders", &first);
+        monitor.watch("orders", &first, producer());
         assert_eq!(named(&monitor), ["orders", "orders"], "the names are free again");
     }
 }

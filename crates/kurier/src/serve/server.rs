@@ -38,7 +38,11 @@ const CLOSE_WAIT: Duration = Duration::from_secs(1);
 /// The pause after the system could not accept: most likely it has no file descriptor to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// Serves a [`Monitor`]: `/livez` and `/readyz`, with 200 or 503 and a line for each check.
+/// The type of Prometheus' text format.
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Serves a [`Monitor`]: `/livez` and `/readyz`, with 200 or 503 and a line for each check, and
+/// `/metrics`.
 ///
 /// There is no encryption and no password: bind it to an address that only those reach who may know.
 /// Close it after the clients it tells of, so that their draining is seen. Dropped, it ends at once.
@@ -138,8 +142,13 @@ fn respond<B>(
     let mut response = match (request.method(), request.uri().path()) {
         (&Method::GET | &Method::HEAD, "/livez") => told(monitor.livez()),
         (&Method::GET | &Method::HEAD, "/readyz") => told(monitor.readyz()),
+        (&Method::GET | &Method::HEAD, "/metrics") => {
+            let mut page = text(StatusCode::OK, monitor.metrics());
+            page.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(METRICS_TYPE));
+            page
+        }
         (&Method::GET | &Method::HEAD, _) => {
-            text(StatusCode::NOT_FOUND, "there are /livez and /readyz\n".to_owned())
+            text(StatusCode::NOT_FOUND, "there are /livez, /readyz and /metrics\n".to_owned())
         }
         _ => {
             let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned());

@@ -85,19 +85,20 @@ impl ReportQueue {
     }
 
     /// Waits at most `timeout` for one event and serves it: delivery reports are appended to
-    /// `reports`, with their records where `keeps` wants them; everything else goes to the context of
-    /// `producer`.
+    /// `reports`, with their records where `keeps` wants them; `latency` hears how long each delivery
+    /// took. Everything else goes to the context of `producer`.
     pub(crate) fn poll<C: ProducerContext>(
         &self,
         producer: &BaseProducer<C>,
         timeout: Duration,
         keeps: impl Fn(RDKafkaErrorCode, Blame) -> bool,
+        latency: Option<&dyn Fn(Duration)>,
         reports: &mut Reports,
     ) {
         let Some(event) = self.queue.poll(timeout) else { return };
         let context = producer.client().context().as_ref();
         match event.kind() {
-            rd::RD_KAFKA_EVENT_DR => event.append_reports(keeps, reports),
+            rd::RD_KAFKA_EVENT_DR => event.append_reports(keeps, latency, reports),
             rd::RD_KAFKA_EVENT_LOG => event.log(context),
             rd::RD_KAFKA_EVENT_ERROR => {
                 let (code, reason) = event.error();
@@ -129,6 +130,7 @@ impl Event {
     fn append_reports(
         &self,
         keeps: impl Fn(RDKafkaErrorCode, Blame) -> bool,
+        latency: Option<&dyn Fn(Duration)>,
         reports: &mut Reports,
     ) {
         let mut failed = Vec::new();
@@ -142,7 +144,12 @@ impl Event {
                 }
                 let report = Report::read(message);
                 match report.error {
-                    None => reports.plain.push(report),
+                    None => {
+                        if let Some(latency) = latency {
+                            latency(age(message));
+                        }
+                        reports.plain.push(report);
+                    }
                     Some(code) => failed.push(Failed { message, report, code }),
                 }
             }
@@ -201,16 +208,25 @@ impl Kept {
                 bytes_at(fields.key, fields.key_len),
                 bytes_at(fields.payload, fields.len),
                 headers(message),
-                rd::rd_kafka_message_latency(message),
+                age(message),
                 timestamp_of_failed(message.cast_mut()),
             )
         };
         let (key, value) = in_one_piece(key, value);
         let partition = (0 <= report.partition.0).then_some(report.partition);
         let record = OutgoingRecord { key, value, headers, timestamp, partition };
-        let age = Duration::from_micros(u64::try_from(age).unwrap_or(0));
         Self { report, blame, record, age }
     }
+}
+
+/// How long ago librdkafka took a message.
+///
+/// # Safety
+/// As [`Report::read`].
+unsafe fn age(message: *const RDKafkaMessage) -> Duration {
+    // SAFETY: the caller's; the call only reads the message.
+    let micros = unsafe { rd::rd_kafka_message_latency(message) };
+    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }
 
 /// The timestamp a message was sent with. librdkafka has it, and gives it away only for messages without

@@ -19,13 +19,13 @@ fn keeper(bootstrap: &str) -> Keeper {
     let config = single(bootstrap).config().checked().unwrap();
     let properties = config.properties(2).unwrap();
     let mailbox = Arc::new(Mailbox::default());
-    let common = Arc::new(run::common(&config, &mailbox, Listener::default()));
+    let common = Arc::new(run::common(&config, &mailbox, Listener::default(), Arc::default()));
     let runtime = tokio::runtime::Handle::current();
     let lane = |mut lane: Lane| async move { while lane.records().await.is_some() {} };
     let mut keeper = Keeper::new(Parts {
         access: Access::of(&properties),
         settings: properties.iter().cloned().collect(),
-        client: Arc::new(run::client(&properties).unwrap()),
+        client: Arc::new(run::client(&properties, Arc::default()).unwrap()),
         room: Room { messages: config.lane_messages_max, bytes: config.lane_bytes_max },
         config,
         common,
@@ -52,7 +52,7 @@ fn go_round(keeper: &mut Keeper, what: &str, mut done: impl FnMut(&mut Keeper) -
 fn nothing_is_committed_or_stored_but_by_kurier() {
     let cluster = mock(1);
     let config = single(&cluster.bootstrap_servers()).config().checked().unwrap();
-    let client = run::client(&config.properties(1).unwrap()).unwrap();
+    let client = run::client(&config.properties(1).unwrap(), Arc::default()).unwrap();
     let effective = crate::sys::effective_properties(client.client());
     for never in ["enable.auto.commit", "enable.auto.offset.store"] {
         assert_eq!(effective.get(never).map(String::as_str), Some("false"), "{never}");

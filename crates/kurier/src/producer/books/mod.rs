@@ -20,6 +20,7 @@ use super::admission::{Admission, Place};
 use super::client::Client;
 use super::delivery::{Outcome, Ticket};
 use super::error::NotAccepting;
+use crate::metrics::ProducerFigures;
 use crate::sys::Persisted;
 use door::Door;
 
@@ -68,6 +69,7 @@ pub(super) struct Books {
     state: Mutex<State>,
     /// After each round of reports, for those who flush.
     pub(super) settled: Notify,
+    figures: Arc<ProducerFigures>,
 }
 
 struct State {
@@ -107,8 +109,13 @@ enum Turn {
 }
 
 impl Books {
-    /// Empty books with this budget, open to `client`.
-    pub(super) fn new(bytes: usize, messages: usize, client: Arc<Client>) -> Self {
+    /// Empty books with this budget, open to `client`, that count in `figures`.
+    pub(super) fn new(
+        bytes: usize,
+        messages: usize,
+        client: Arc<Client>,
+        figures: Arc<ProducerFigures>,
+    ) -> Self {
         let state = State {
             door: Door::Open(client),
             admission: Admission::new(bytes, messages),
@@ -119,7 +126,7 @@ impl Books {
             turns: HashMap::new(),
             refusal: None,
         };
-        Self { state: Mutex::new(state), settled: Notify::new() }
+        Self { state: Mutex::new(state), settled: Notify::new(), figures }
     }
 
     /// Accepts a message if there is room now and nobody waits, or if it comes with the room it waited
@@ -176,12 +183,14 @@ impl Books {
         state.slots[slot] = Slot::UnderWay { entry: entry(ticket), listener: Listener::Held };
         // The next in the queue comes after this one, which is in librdkafka's hands now.
         state.grant();
+        state.count(&self.figures);
         Ok(Accepted::At(SlotId(slot), ticket))
     }
 
     /// Queues up for room; first come, first served.
     pub(super) fn queue_up(&self, cost: usize) -> Granted<'_> {
         let mut state = self.lock();
+        self.figures.admission_waits.add(1);
         let place = state.admission.wait(cost);
         state.turns.insert(place, Turn::Waits(None));
         // What there is room for by now must not wait for the next report.
@@ -262,6 +271,10 @@ impl fmt::Debug for Books {
 }
 
 impl State {
+    fn count(&self, figures: &ProducerFigures) {
+        figures.under_way(self.next_ticket, self.under_way, self.admission.used());
+    }
+
     fn take_slot(&mut self) -> usize {
         self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::Free);

@@ -31,6 +31,7 @@ impl Books {
     ) {
         let mut wakers = Vec::new();
         let mut told = Vec::new();
+        let mut acked = 0;
         let mut state = self.lock();
         for report in reports {
             let slot = report.opaque;
@@ -43,6 +44,10 @@ impl Books {
             state.release(entry.cost);
             let Entry { ticket, id, .. } = entry;
             let outcome = outcome(entry, report);
+            match &outcome {
+                Ok(_) => acked += 1,
+                Err(error) => self.figures.failed(error.code),
+            }
             if tell.is_some() {
                 told.push(DeliveryReport { ticket, id, outcome: outcome.clone() });
             }
@@ -55,6 +60,8 @@ impl Books {
                 }
             }
         }
+        self.figures.acked.add(acked);
+        state.count(&self.figures);
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
         if let Some(tell) = tell {

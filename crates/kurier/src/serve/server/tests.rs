@@ -6,11 +6,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 use crate::health::Phase;
+use crate::metrics::Figures;
 use crate::{Ended, HealthHandle};
 
 async fn server() -> (Monitor, HealthHandle, MonitorServer) {
     let (monitor, health) = (Monitor::default(), HealthHandle::default());
-    monitor.watch_producer("orders", &health);
+    monitor.watch("orders", &health, Figures::Producer(std::sync::Arc::default()));
     let server = MonitorServer::bind("127.0.0.1:0", &monitor).await.unwrap();
     (monitor, health, server)
 }
