@@ -3,15 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use kurier::Context;
+use kurier::{Context, OffenceKind};
+use kurier_broker::{Api, Fault, FaultAction, FaultHandle};
 use kurier_tests::binary::Kurier;
 use kurier_tests::churn::members_come_and_go;
+use kurier_tests::cluster::cluster;
 use kurier_tests::follow::Follower;
 use kurier_tests::process::Signal;
 use kurier_tests::scene::{Given, Scene, TOPIC, Watched, take};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::{ClientConfig, Message as _, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
 
-use crate::until;
+use crate::dispatch::NO_FAULTS;
+use crate::{until, within};
 
 /// Handlers are at work whenever partitions move, and only a revoke commits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -128,6 +133,95 @@ async fn a_member_that_was_away_too_long_commits_nothing_of_what_it_lost() {
     follower.end(&ended.lines).unwrap();
     assert_eq!(scene.committed().await, BTreeMap::from([(0, 100), (1, 100), (2, 100)]));
     scene.judge("300 handled and lost, 0 of them committed, all came again").await;
+}
+
+/// Guests come and go while one member hears `late` after each question where its partitions begin.
+/// Nothing may be handled twice: what is given away is committed first.
+async fn begins_late(late: Duration) {
+    let cluster = cluster().await.unwrap();
+    let Some(faults) = cluster.faults() else { return crate::not_run(NO_FAULTS) };
+    let scene = Scene::on(cluster, "begins-late", 4).await;
+    let slow = Fault::on(Api::ListOffsets).client("begins-late-steady");
+    let slow = faults.add(slow, FaultAction::Delay(late)).unwrap();
+    let owns = |member: &Watched, count| member.diary.owned().is_some_and(|all| all.len() == count);
+    let steady = scene.run(scene.member("steady"), take);
+    until("the first has all", || owns(&steady, 4)).await;
+    let mut sent = 0;
+    for number in 0..4 {
+        let guest = scene.run(scene.member(&format!("guest-{number}")), take);
+        until("the guest has its half", || owns(&guest, 2)).await;
+        for _ in 0..2 {
+            scene.fill(0..4, 1).await;
+            sent += 4;
+            until("all is handled", || scene.books.handled_by(&scene.group) == sent).await;
+        }
+        guest.stop().await;
+        until("all come back", || owns(&steady, 4)).await;
+    }
+    steady.stop().await;
+    let figures = format!("4 guests, beginnings told {late:?} late, {} times", slow.fired());
+    let verdict = scene.judge(&figures).await;
+    assert_eq!(verdict.count(OffenceKind::HandledAgain), 0, "{verdict}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_late_answer_of_where_partitions_begin_takes_no_member_back() {
+    let late = [200, 400, 600, 1_000].map(Duration::from_millis);
+    tokio::join!(
+        begins_late(late[0]),
+        begins_late(late[1]),
+        begins_late(late[2]),
+        begins_late(late[3]),
+    );
+}
+
+/// The control: librdkafka alone asks where its partition begins. Paused and resumed meanwhile, as in a
+/// rebalance, it is told twice, and 500 ms later asks once more; paused and resumed again, having read the
+/// only message, it reads it again. On a busy machine it may be paused too late, and is tried again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn control_a_late_answer_of_where_a_partition_begins_takes_librdkafka_back() {
+    let cluster = cluster().await.unwrap();
+    let Some(faults) = cluster.faults() else { return crate::not_run(NO_FAULTS) };
+    let scene = Scene::on(cluster, "taken-back", 1).await;
+    scene.fill([0], 1).await;
+    let slow = Fault::on(Api::ListOffsets).client("alone");
+    let slow = faults.add(slow, FaultAction::Delay(Duration::from_millis(300))).unwrap();
+    let bootstrap = scene.bootstrap().to_owned();
+    let given =
+        move || (0..20).map(|_| given_alone(&bootstrap, &slow)).find(|given| 1 < given.len());
+    let given = within("librdkafka", tokio::task::spawn_blocking(given)).await.unwrap();
+    assert_eq!(given, Some(vec![0, 0]), "never the same one twice");
+}
+
+/// The offsets that librdkafka alone gives within a few seconds, up to two, of a partition with one message.
+fn given_alone(bootstrap: &str, asked: &FaultHandle) -> Vec<i64> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("client.id", "alone")
+        .set("group.id", "alone")
+        .set("auto.offset.reset", "earliest")
+        .set("enable.auto.commit", "false")
+        .create()
+        .unwrap();
+    let mut partition = TopicPartitionList::new();
+    partition.add_partition(TOPIC, 0);
+    let before = asked.fired();
+    consumer.assign(&partition).unwrap();
+    while asked.fired() == before {
+        assert!(consumer.poll(Duration::from_millis(5)).is_none());
+    }
+    let read_on = || {
+        consumer.pause(&partition).unwrap();
+        consumer.resume(&partition).unwrap();
+        consumer.poll(Duration::from_secs(3))
+    };
+    let mut given = Vec::new();
+    while given.len() < 2
+        && let Some(message) = read_on()
+    {
+        given.push(message.unwrap().offset());
+    }
+    given
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,9 +1,9 @@
 //! The one thread that owns the client, the tracker and all commits.
 //!
 //! It goes round and round: letters of the lanes, the client's main queue, commits, rebalances, and then
-//! each partition whose lane has room. A round never waits for anything but the bell, and that at most
-//! 50 ms. What a round does about rebalances, troubles, ends and closing is said in the files of those
-//! names.
+//! each partition whose lane has room. A round waits for the bell, and that at most 50 ms; beside that
+//! only for the answer where new partitions begin. What a round does about rebalances, troubles, ends and
+//! closing is said in the files of those names.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;

@@ -16,7 +16,7 @@ use super::context::{Client, Turn};
 use super::held::Held;
 use super::poll::Keeper;
 use crate::sys::PartitionFeed;
-use crate::{Offset, TopicPartition};
+use crate::{Offset, StartFrom, TopicPartition};
 
 /// Pause before a commit that the group was not ready for is asked again.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -90,7 +90,10 @@ impl Keeper {
         if let Err(error) = assign(&self.client, &starts) {
             self.fail(&error, || format!("take in {}", listed(&partitions)));
         }
-        if starts.iter().any(|(_, start)| start.is_some()) {
+        // A beginning is found again; no other place is.
+        if self.config.from != StartFrom::Earliest
+            && starts.iter().any(|(_, start)| start.is_some())
+        {
             self.committer.hurry();
         }
         self.ends.turned();

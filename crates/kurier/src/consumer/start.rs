@@ -4,6 +4,12 @@
 //! librdkafka's own `auto.offset.reset` applies to a group without commits *and* to a position the topic
 //! no longer has. With `latest` the second would pass messages over, so it stays `earliest`, and where a
 //! group without commits begins is looked up here.
+//!
+//! That holds for `earliest` too. When a rebalance pauses a partition while librdkafka waits to hear where
+//! it begins, it asks again after 500 ms, also when the partition has long been read on, or was taken away
+//! and is back; the answer takes reading to the beginning (librdkafka 2.12.1,
+//! `rd_kafka_toppar_handle_Offset`: an outdated answer starts `rktp_offset_query_tmr`, which nothing stops).
+//! A partition that is taken in with an offset is never asked for.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -27,6 +33,9 @@ const AGAIN: Duration = Duration::from_millis(200);
 pub(super) struct Survey {
     partitions: BTreeMap<String, i32>,
 }
+
+/// Where partitions begin, as far as it is known.
+pub(super) type Starts = Vec<(TopicPartition, Option<Offset>)>;
 
 impl Survey {
     fn knows(&self, partition: &TopicPartition) -> bool {
@@ -89,14 +98,19 @@ impl Keeper {
     /// Where each of `partitions` begins; `None`: at the group's position, or else at the beginning.
     ///
     /// # Errors
-    /// When the cluster did not answer within a quarter of `max.poll.interval.ms`.
-    pub(super) fn starts(
-        &mut self,
-        partitions: &[TopicPartition],
-    ) -> Result<Vec<(TopicPartition, Option<Offset>)>, ClientError> {
-        let from_group = || partitions.iter().map(|partition| (partition.clone(), None)).collect();
+    /// When the cluster did not answer within a quarter of `max.poll.interval.ms`, and the beginning would
+    /// be the wrong place.
+    pub(super) fn starts(&mut self, partitions: &[TopicPartition]) -> Result<Starts, ClientError> {
+        if partitions.is_empty() {
+            return Ok(Starts::new());
+        }
         if self.config.from == StartFrom::Earliest {
-            return Ok(from_group());
+            self.beat();
+            // Asked once: librdkafka finds the same places, if not as well, and waits without limit.
+            return Ok(self.look_up(partitions).unwrap_or_else(|error| {
+                tracing::info!(%error, "where partitions begin is left to librdkafka");
+                partitions.iter().map(|partition| (partition.clone(), None)).collect()
+            }));
         }
         let (begun, longest) = (Instant::now(), self.config.poll_interval_max / 4);
         loop {
@@ -115,30 +129,15 @@ impl Keeper {
         }
     }
 
-    fn look_up(
-        &self,
-        partitions: &[TopicPartition],
-    ) -> Result<Vec<(TopicPartition, Option<Offset>)>, KafkaError> {
-        let committed = self.client.committed_offsets(listed(partitions, None)?, QUESTION)?;
-        let new = |partition: &&TopicPartition| {
-            let found = committed.find_partition(&partition.topic, partition.partition.0);
-            let has = matches!(found.map(|found| found.offset()), Some(KafkaOffset::Offset(_)));
-            !has && self.survey.knows(partition)
+    fn look_up(&self, partitions: &[TopicPartition]) -> Result<Starts, KafkaError> {
+        let at_beginning = |one: &TopicPartition| {
+            self.config.from == StartFrom::Earliest || !self.survey.knows(one)
         };
-        let new: Vec<TopicPartition> = partitions.iter().filter(new).cloned().collect();
-        let mut starts: BTreeMap<TopicPartition, Offset> = BTreeMap::new();
-        if let StartFrom::Time(time) = self.config.from
-            && !new.is_empty()
-        {
-            let millis = KafkaOffset::Offset(time.as_millisecond());
-            let times = listed(&new, Some(millis))?;
-            for found in self.client.offsets_for_times(times, QUESTION)?.elements() {
-                found.error()?;
-                if let KafkaOffset::Offset(offset) = found.offset() {
-                    let number = PartitionId(found.partition());
-                    starts.insert(TopicPartition::new(found.topic(), number), Offset(offset));
-                }
-            }
+        let (added, new): (Vec<_>, Vec<_>) =
+            self.uncommitted(partitions)?.into_iter().partition(at_beginning);
+        let mut starts = BTreeMap::new();
+        if let StartFrom::Time(time) = self.config.from {
+            starts = self.at_time(&new, KafkaOffset::Offset(time.as_millisecond()))?;
         }
         // `Latest`, and partitions without a message of that time or a later one.
         for partition in new {
@@ -149,8 +148,51 @@ impl Keeper {
                 unknown.insert(Offset(end));
             }
         }
+        self.beat();
+        match self.at_time(&added, KafkaOffset::Beginning) {
+            Ok(beginnings) => starts.extend(beginnings),
+            Err(error) => tracing::info!(%error, "a beginning is left to librdkafka"),
+        }
         let start = |partition: &TopicPartition| starts.get(partition).copied();
         Ok(partitions.iter().map(|one| (one.clone(), start(one))).collect())
+    }
+
+    /// Those of `partitions` that the group has no position for.
+    fn uncommitted(
+        &self,
+        partitions: &[TopicPartition],
+    ) -> Result<Vec<TopicPartition>, KafkaError> {
+        let committed = self.client.committed_offsets(listed(partitions, None)?, QUESTION)?;
+        let mut without = Vec::new();
+        for found in committed.elements() {
+            found.error()?;
+            if !matches!(found.offset(), KafkaOffset::Offset(_)) {
+                without.push(TopicPartition::new(found.topic(), PartitionId(found.partition())));
+            }
+        }
+        Ok(without)
+    }
+
+    /// The first offset of each of `partitions` at or after `time`, a timestamp or the beginning, where
+    /// there is one.
+    fn at_time(
+        &self,
+        partitions: &[TopicPartition],
+        time: KafkaOffset,
+    ) -> Result<BTreeMap<TopicPartition, Offset>, KafkaError> {
+        let mut offsets = BTreeMap::new();
+        if partitions.is_empty() {
+            return Ok(offsets);
+        }
+        let times = listed(partitions, Some(time))?;
+        for found in self.client.offsets_for_times(times, QUESTION)?.elements() {
+            found.error()?;
+            if let KafkaOffset::Offset(offset) = found.offset() {
+                let number = PartitionId(found.partition());
+                offsets.insert(TopicPartition::new(found.topic(), number), Offset(offset));
+            }
+        }
+        Ok(offsets)
     }
 }
 
