@@ -19,6 +19,7 @@ mod producer;
 mod reader;
 mod serve;
 mod sys;
+mod trace;
 
 pub use access::{Denial, DenialCause};
 pub use admin::{
@@ -65,3 +66,4 @@ pub use reader::{ReadError, ReadUntil, TopicReader};
 #[cfg(feature = "http")]
 pub use serve::MonitorServer;
 pub use serve::{Answer, Monitor};
+pub use trace::{NoTraceContext, SpanId, TraceContext, TraceId};

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::held::Room;
 use super::lanes::{Lane, Next, Order, received, size, spawn_on};
 use super::{ConsumeError, ConsumeReport, ConsumerBuilder, Single, run};
 use crate::handler::{Attempted, attempt};
-use crate::{Decoder, Handler, Record};
+use crate::{Decoder, Handler, Record, trace};
 
 impl<D: Decoder> ConsumerBuilder<Single, D> {
     /// Consumes until `shutdown` is cancelled or an end rule applies: calls `handler` for each message,
@@ -16,6 +17,11 @@ impl<D: Decoder> ConsumerBuilder<Single, D> {
     ///
     /// A cluster or a topic that does not exist yet is waited for. Handlers run on the tokio runtime
     /// this is called on; the client has a thread of its own.
+    ///
+    /// The handler of a message that belongs to a trace ([`Received::trace_context`]) runs in a `tracing`
+    /// span `handle` at level info, with `trace_id`, `parent_id`, `trace_flags`, and where the message is.
+    ///
+    /// [`Received::trace_context`]: crate::Received::trace_context
     ///
     /// # Errors
     /// A wrong configuration, with every problem at once; a cluster that refuses this consumer. A
@@ -93,7 +99,9 @@ async fn one<D: Decoder, H: Handler<D::Item>>(
         }
         lane.tell_started(offset, number);
         let context = lane.common.context.at_attempt(number);
-        let call = || handler.handle(Arc::clone(&message), context);
+        let span = trace::handler_span(message.record(), number);
+        let handled = || span.in_scope(|| handler.handle(Arc::clone(&message), context));
+        let call = || handled().instrument(span.clone());
         // Before a wait whose length nobody knows, what is done is told, so that it can be committed.
         lane.at_work(1);
         let attempted = attempt(call, || lane.flush(false)).await;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::message::Headers;
-use crate::{Offset, PartitionId, Position, TopicPartition};
+use crate::{Offset, PartitionId, Position, TopicPartition, TraceContext};
 
 /// One record as Kafka has it.
 ///
@@ -114,6 +114,12 @@ impl Record {
         &self.headers
     }
 
+    /// The trace that whoever sent the record was in, by its header `traceparent`. None when it has none,
+    /// or a malformed one.
+    pub fn trace_context(&self) -> Option<TraceContext> {
+        TraceContext::of(&self.headers)
+    }
+
     /// The value as bytes. None is a tombstone.
     pub fn value(&self) -> Option<&Bytes> {
         self.value.as_ref()
@@ -194,6 +200,11 @@ impl<M> Received<M> {
     /// The record's headers.
     pub fn headers(&self) -> &Headers {
         self.record.headers()
+    }
+
+    /// The trace that whoever sent the record was in; see [`Record::trace_context`].
+    pub fn trace_context(&self) -> Option<TraceContext> {
+        self.record.trace_context()
     }
 
     /// Kafka's timestamp of the record, not the message's own.

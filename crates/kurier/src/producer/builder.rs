@@ -15,12 +15,13 @@ use super::event::{Listener, ProducerEvent};
 use super::remake::Again;
 use super::silence::Silence;
 use super::topics::KnownTopics;
+use super::traced::TraceSource;
 use super::worker::{OnFatal, Stop, Worker};
 use crate::access::Access;
 use crate::config::native_config;
 use crate::health::{HealthHandle, OwnHandle};
 use crate::metrics::{self, Figures, ProducerFigures, Watch};
-use crate::{ConfigProblems, DeliveryProfile, Monitor, ProducerConfig, Security};
+use crate::{ConfigProblems, DeliveryProfile, Monitor, ProducerConfig, Security, TraceContext};
 
 /// A producer in the making; from [`MessageProducer::builder`]. Defaults are those of
 /// [`ProducerConfig`]. Everything is checked by [`build`](Self::build), which reports every problem at
@@ -33,6 +34,7 @@ pub struct ProducerBuilder {
     on_delivery: Listener<DeliveryReport>,
     health: OwnHandle,
     monitor: Option<Monitor>,
+    trace: TraceSource,
     /// Other than the profile says, for the tests.
     on_fatal: Option<OnFatal>,
 }
@@ -41,7 +43,8 @@ impl ProducerBuilder {
     pub(super) fn new(config: ProducerConfig) -> Self {
         let (on_event, on_delivery) = (Listener::default(), Listener::default());
         let health = OwnHandle::default();
-        Self { config, on_event, on_delivery, health, monitor: None, on_fatal: None }
+        let (monitor, trace, on_fatal) = (None, TraceSource::default(), None);
+        Self { config, on_event, on_delivery, health, monitor, trace, on_fatal }
     }
 
     /// Takes the protection away, for controls.
@@ -145,6 +148,20 @@ impl ProducerBuilder {
         self
     }
 
+    /// A function that says where its caller is in a trace; `send` and its kin ask it, on the task that
+    /// calls them. What it says goes with the message as its header `traceparent` ([W3C Trace Context]),
+    /// whose 66 bytes count as the message's. A message that has such a header already keeps it, and
+    /// nobody is asked. Default: none, and messages go with the headers they have.
+    ///
+    /// [W3C Trace Context]: https://www.w3.org/TR/trace-context/
+    pub fn trace_context(
+        mut self,
+        current: impl Fn() -> Option<TraceContext> + Send + Sync + 'static,
+    ) -> Self {
+        self.trace = TraceSource::new(current);
+        self
+    }
+
     /// A function that is told of every delivery and failure, on the producer's own thread: it must not
     /// block. Cheaper than awaiting each [`Delivery`](super::Delivery).
     pub fn on_delivery(
@@ -211,6 +228,6 @@ impl ProducerBuilder {
             .name("kurier-producer".to_owned())
             .spawn(move || worker.run(ended))
             .map_err(BuildError::Thread)?;
-        Ok(MessageProducer::new(config, on_fatal, books, topics, stop, end))
+        Ok(MessageProducer::new(config, on_fatal, books, topics, stop, self.trace, end))
     }
 }

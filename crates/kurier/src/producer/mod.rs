@@ -21,6 +21,7 @@ mod silence;
 #[cfg(test)]
 mod tests;
 mod topics;
+mod traced;
 mod worker;
 
 use std::cell::RefCell;
@@ -36,6 +37,7 @@ use books::{Accepted, Books, Entry, Granted, Refused, SlotId};
 use client::Client;
 use record::{NotTaken, Parts};
 use topics::KnownTopics;
+use traced::TraceSource;
 use worker::{OnFatal, Stop};
 
 pub use builder::ProducerBuilder;
@@ -101,6 +103,7 @@ pub struct MessageProducer {
     books: Arc<Books>,
     topics: Arc<KnownTopics>,
     stop: Arc<Stop>,
+    trace: TraceSource,
     /// What the thread could not send, until someone has asked.
     end: tokio::sync::Mutex<Option<oneshot::Receiver<Vec<Unsent>>>>,
 }
@@ -117,9 +120,11 @@ impl MessageProducer {
         books: Arc<Books>,
         topics: Arc<KnownTopics>,
         stop: Arc<Stop>,
+        trace: TraceSource,
         end: oneshot::Receiver<Vec<Unsent>>,
     ) -> Self {
-        Self { config, on_fatal, books, topics, stop, end: tokio::sync::Mutex::new(Some(end)) }
+        let end = tokio::sync::Mutex::new(Some(end));
+        Self { config, on_fatal, books, topics, stop, trace, end }
     }
 
     /// Accepts a message: waits until there is room for it, behind those who came before. The first
@@ -133,16 +138,20 @@ impl MessageProducer {
         topic: &str,
         message: &Message<T>,
     ) -> Result<Delivery, SendError> {
+        let trace = self.trace.beside(message.headers());
         let topic = self.checked(topic).await?;
         let offered = with_buffer(|buffer| {
             message.write_json(buffer)?;
-            let parts = Parts::of_message(&topic, message, buffer);
+            let parts = Parts::of_message(&topic, message, buffer).in_trace(trace);
             let accepted = self.offer(&parts, None)?;
             Ok::<_, SendError>(accepted.map_err(|_| buffer.clone()))
         })?;
         match offered {
             Ok(delivery) => Ok(delivery),
-            Err(value) => self.wait(&Parts::of_message(&topic, message, &value)).await,
+            Err(value) => {
+                let parts = Parts::of_message(&topic, message, &value).in_trace(trace);
+                self.wait(&parts).await
+            }
         }
     }
 
@@ -156,10 +165,11 @@ impl MessageProducer {
         topic: &str,
         message: &Message<T>,
     ) -> Result<Delivery, SendError> {
+        let trace = self.trace.beside(message.headers());
         let topic = self.topics.unchecked(topic)?;
         with_buffer(|buffer| {
             message.write_json(buffer)?;
-            let parts = Parts::of_message(&topic, message, buffer);
+            let parts = Parts::of_message(&topic, message, buffer).in_trace(trace);
             self.offer(&parts, None)?.map_err(|_| SendError::Full)
         })
     }
@@ -173,8 +183,9 @@ impl MessageProducer {
         topic: &str,
         record: &OutgoingRecord,
     ) -> Result<Delivery, SendError> {
+        let trace = self.trace.beside(&record.headers);
         let topic = self.checked(topic).await?;
-        let parts = Parts::of_record(&topic, record);
+        let parts = Parts::of_record(&topic, record).in_trace(trace);
         match self.offer(&parts, None)? {
             Ok(delivery) => Ok(delivery),
             Err(_) => self.wait(&parts).await,
@@ -190,8 +201,10 @@ impl MessageProducer {
         topic: &str,
         record: &OutgoingRecord,
     ) -> Result<Delivery, SendError> {
+        let trace = self.trace.beside(&record.headers);
         let topic = self.topics.unchecked(topic)?;
-        self.offer(&Parts::of_record(&topic, record), None)?.map_err(|_| SendError::Full)
+        let parts = Parts::of_record(&topic, record).in_trace(trace);
+        self.offer(&parts, None)?.map_err(|_| SendError::Full)
     }
 
     /// Waits until everything that was accepted before is delivered or has failed. Cancel safe.

@@ -12,7 +12,8 @@ use uuid::Uuid;
 use super::books::{Route, SlotId};
 use super::client::Client;
 use crate::config::MESSAGE_OVERHEAD_BYTES;
-use crate::{Content, Headers, Message, PartitionId};
+use crate::trace::{TRACEPARENT, TRACEPARENT_LEN};
+use crate::{Content, Headers, Message, PartitionId, TraceContext};
 
 /// A bare record, for what is not a [`Message`]: other formats, and tombstones.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub(super) struct Parts<'a> {
     headers: &'a Headers,
     timestamp_ms: Option<i64>,
     partition: Option<PartitionId>,
+    /// Where the sender is in a trace, if its headers don't say so.
+    trace: Option<TraceContext>,
 }
 
 /// Why librdkafka did not take a record.
@@ -68,6 +71,7 @@ impl<'a> Parts<'a> {
             headers: message.headers(),
             timestamp_ms: record_time(message.timestamp()),
             partition: None,
+            trace: None,
         }
     }
 
@@ -80,13 +84,21 @@ impl<'a> Parts<'a> {
             headers: &record.headers,
             timestamp_ms: record.timestamp.map(Timestamp::as_millisecond),
             partition: record.partition,
+            trace: None,
         }
+    }
+
+    /// With this header more, if there is a trace.
+    pub(super) fn in_trace(mut self, trace: Option<TraceContext>) -> Self {
+        self.trace = trace;
+        self
     }
 
     pub(super) fn bytes(&self) -> usize {
         let of = |part: Option<&[u8]>| part.map_or(0, <[u8]>::len);
         let header = |header: &crate::Header| header.name.len() + of(header.value.as_deref());
-        of(self.key) + of(self.value) + self.headers.iter().map(header).sum::<usize>()
+        let trace = self.trace.map_or(0, |_| TRACEPARENT.len() + TRACEPARENT_LEN);
+        of(self.key) + of(self.value) + self.headers.iter().map(header).sum::<usize>() + trace
     }
 
     pub(super) fn cost(&self) -> usize {
@@ -107,11 +119,16 @@ impl<'a> Parts<'a> {
         record.payload = self.value;
         record.partition = self.partition.map(|partition| partition.0);
         record.timestamp = self.timestamp_ms;
-        if !self.headers.is_empty() {
-            let mut headers = OwnedHeaders::new_with_capacity(self.headers.len());
+        if !self.headers.is_empty() || self.trace.is_some() {
+            let mut headers = OwnedHeaders::new_with_capacity(self.headers.len() + 1);
             for header in self.headers.iter() {
                 let value = header.value.as_deref();
                 headers = headers.insert(rdkafka::message::Header { key: &header.name, value });
+            }
+            if let Some(trace) = self.trace {
+                let value = Some(trace.to_string());
+                headers = headers
+                    .insert(rdkafka::message::Header { key: TRACEPARENT, value: value.as_deref() });
             }
             record.headers = Some(headers);
         }
