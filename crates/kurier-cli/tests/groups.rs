@@ -255,3 +255,27 @@ fn what_makes_no_sense_is_refused_before_anything_is_asked() {
         assert_eq!(kurier(args), Some(2), "{args:?}");
     }
 }
+
+/// librdkafka asks a coordinator that it was told of for ever; whoever watches for days sees it move.
+#[test]
+fn a_watch_goes_on_when_the_groups_coordinator_dies() {
+    let cluster = handled();
+    let described = cluster.objects(&["-o", "json", "group", "describe", GROUP]).remove(0);
+    let nodes = cluster.objects(&["-o", "json", "cluster", "info"]).remove(0)["nodes"].take();
+    let node =
+        nodes.as_array().unwrap().iter().find(|node| node["address"] == described["coordinator"]);
+    let node = node.unwrap()["node"].to_string();
+    let watch = ["group", "lag", GROUP, "--watch", "--every", "50ms"];
+    let mut process = cluster.command(&watch).spawn().unwrap();
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    let mut look = || serde_json::from_str::<Value>(&lines.next().unwrap().unwrap()).unwrap();
+    assert_eq!(look()["lag"], 0);
+    assert_eq!(cluster.kurier(&["cluster", "kill", &node], "").status.code(), Some(0));
+    cluster.objects(&["produce", "orders", "--sample", "5", "--report", "none"]);
+    let patience = Instant::now() + Duration::from_secs(60);
+    while look()["lag"] != json!(5) {
+        assert!(Instant::now() < patience);
+    }
+    process.kill().unwrap();
+    process.wait().unwrap();
+}

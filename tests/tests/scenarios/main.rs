@@ -20,6 +20,7 @@ mod late;
 mod leader;
 mod matrix;
 mod network;
+mod operators;
 mod order;
 mod outage;
 mod patience;

@@ -66,12 +66,28 @@ pub async fn look(
 fn show(sight: Sight, redraws: bool) -> io::Result<()> {
     let now = jiff::Timestamp::now();
     if redraws {
-        // To the upper left, and clear what is below: no flicker, as a cleared screen has.
-        let shown = sight.text.replace('\n', "\x1b[K\n");
-        return output::text(&format!("\x1b[H{now:.0}  Ctrl-C ends\x1b[K\n{shown}\x1b[J"));
+        return output::text(&redrawn(&format!("{now:.0}  Ctrl-C ends\n{}", sight.text)));
     }
     sight.objects.into_iter().try_for_each(|mut object| {
         object["time"] = json!(format!("{now:.3}"));
         output::json(&object)
     })
+}
+
+/// From the upper left on, over what stood there: no flicker, as a cleared screen has.
+fn redrawn(text: &str) -> String {
+    const HOME: &str = "\x1b[H";
+    const CLEAR_LINE: &str = "\x1b[K";
+    const CLEAR_BELOW: &str = "\x1b[J";
+    format!("{HOME}{}{CLEAR_BELOW}", text.replace('\n', &format!("{CLEAR_LINE}\n")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shorter_look_leaves_nothing_of_the_longer_one_before() {
+        assert_eq!(redrawn("lag 7\nt 0\n"), "\x1b[Hlag 7\x1b[K\nt 0\x1b[K\n\x1b[J");
+    }
 }

@@ -3,11 +3,12 @@
 //! This is the operator's hand, not a consumer's: what is committed here is no account of what was handled.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::Admin;
-use super::groups::coordinator_missing;
+use super::groups::{attempt, coordinator_missing};
 use crate::sys::{self, Answer, Fault};
 use crate::{ClientError, Offset, TopicPartition};
 
@@ -48,8 +49,13 @@ impl Admin {
         };
         let ask = |left| {
             let wanted = wanted.clone();
-            let asked = move |client: &_, group: &_| sys::set_offsets(client, group, &wanted, left);
-            async move { read(&self.calls.of_group(group, asked).await.map_err(coordinator_missing)?) }
+            let asked = move |client: &_, group: &_| {
+                sys::set_offsets(client, group, &wanted, attempt(left))
+            };
+            async move {
+                let answer = self.calls.of_group(group, asked).await;
+                answer.and_then(|answer| read(&answer)).map_err(coordinator_missing)
+            }
         };
         let set = self.until(self.deadline(), &doing, ask, ClientError::is_retriable).await?;
         let set = set.into_iter().map(|(partition, result)| {
@@ -60,23 +66,35 @@ impl Admin {
         Ok(set.collect())
     }
 
-    /// Deletes a group and all it has committed.
+    /// Deletes a group and all it has committed. The request is repeated until the timeout while errors
+    /// pass; a group that is gone after one of them counts as deleted.
     ///
     /// # Errors
     /// [`ClientError::Kafka`] with the code `NonEmptyGroup` for one that has members, `GroupIdNotFound`
     /// for one that is not there.
     pub async fn delete_group(&self, group: &str) -> Result<(), ClientError> {
         let doing = format!("delete group {group}");
+        let maybe_gone = AtomicBool::new(false);
         let ask = |left| {
-            let asked = move |client: &_, group: &_| sys::delete_group(client, group, left);
+            let asked =
+                move |client: &_, group: &_| sys::delete_group(client, group, attempt(left));
             async move {
-                let answer =
-                    self.calls.of_group(group, asked).await.map_err(coordinator_missing)?;
-                answer.group_deleted().map_err(coordinator_missing)
+                let answer = self.calls.of_group(group, asked).await;
+                answer.and_then(|answer| answer.group_deleted()).map_err(coordinator_missing)
             }
         };
-        let again = |error: &ClientError| error.is_retriable() && !error.may_have_been_applied();
-        self.until(self.deadline(), &doing, ask, again).await
+        let again = |error: &ClientError| {
+            maybe_gone.fetch_or(error.may_have_been_applied(), Ordering::Relaxed);
+            error.is_retriable()
+        };
+        match self.until(self.deadline(), &doing, ask, again).await {
+            Err(ClientError::Kafka { code: RDKafkaErrorCode::GroupIdNotFound, .. })
+                if maybe_gone.load(Ordering::Relaxed) =>
+            {
+                Ok(())
+            }
+            deleted => deleted,
+        }
     }
 }
 

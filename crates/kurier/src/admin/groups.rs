@@ -261,7 +261,7 @@ const ATTEMPT: Duration = Duration::from_secs(3);
 
 /// How long one attempt may take of the time that is left. A client that is told of a coordinator which
 /// has just died waits for that one; the next client is told of another.
-fn attempt(left: Duration) -> Duration {
+pub(super) fn attempt(left: Duration) -> Duration {
     (left / 3).max(ATTEMPT).min(left)
 }
 
