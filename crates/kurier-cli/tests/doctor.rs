@@ -36,6 +36,39 @@ fn a_cluster_that_is_well_ends_with_0_and_a_danger_with_1() {
     assert_eq!(other.status.code(), Some(0), "{}", printed(&other));
 }
 
+/// What a finding says is to be pasted is what a shell takes, and the danger is gone.
+#[test]
+fn the_commands_that_are_given_mend_when_they_are_pasted() {
+    let cluster = Cluster::run(&["orders:3"]);
+    let ill = [
+        "min.insync.replicas=1",
+        "unclean.leader.election.enable=true",
+        "max.message.bytes=500000",
+    ];
+    let set = ill.iter().flat_map(|setting| ["--set", setting]);
+    let alter: Vec<_> = ["topic", "alter", "orders"].into_iter().chain(set).collect();
+    let altered = cluster.kurier(&alter, "");
+    assert!(altered.status.success(), "{}", said(&altered));
+    let told = ["-o", "json", "doctor", "orders", "--instances", "5"];
+    let found = cluster.kurier(&told, "");
+    let object: Value = serde_json::from_slice(&found.stdout).unwrap();
+    assert_eq!(
+        (object["dangers"].as_u64(), object["warnings"].as_u64()),
+        (Some(3), Some(1)),
+        "{object}"
+    );
+    let binary = std::path::Path::new(env!("CARGO_BIN_EXE_kurier")).parent().unwrap();
+    let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
+    for finding in object["findings"].as_array().unwrap() {
+        let command = finding["mend"][0]["command"].as_str().unwrap();
+        let pasted =
+            Command::new("bash").args(["-c", command]).env("PATH", &path).output().unwrap();
+        assert!(pasted.status.success(), "{command}: {}", said(&pasted));
+    }
+    let mended = cluster.objects(&told);
+    assert_eq!(mended[0]["findings"], serde_json::json!([]));
+}
+
 #[test]
 fn a_warning_ends_with_1_where_it_is_to_count() {
     let cluster = Cluster::run(&["orders:3"]);

@@ -39,7 +39,7 @@ fn commit_past_end(facts: &Facts, says: &mut Says) {
                 ),
             );
             let mend = Mend::command(
-                "find out what cut the log, then, with its members stopped, set the group back",
+                "find out what cut the log; then, with its members stopped, set the group back: this shows what would change, and with --execute it does",
                 command,
             );
             says.say(
