@@ -210,8 +210,11 @@ fn command(bootstrap: &str, args: &[&str], input: Stdio) -> anyhow::Result<Comma
     Ok(command)
 }
 
-/// The binary lies beside the folder of the test binaries.
-fn path() -> anyhow::Result<PathBuf> {
+/// The binary, which lies beside the folder of the test binaries.
+///
+/// # Errors
+/// When there is none: `cargo build` makes it.
+pub fn path() -> anyhow::Result<PathBuf> {
     let mine = std::env::current_exe()?;
     let profile = mine.ancestors().find(|folder| folder.join("kurier").is_file());
     let folder = profile.context("there is no kurier beside the tests: run `cargo build`")?;

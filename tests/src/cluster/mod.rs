@@ -2,10 +2,13 @@
 
 mod apache;
 mod embedded;
+mod exchange;
 mod quorum;
 mod roles;
+pub mod secured;
 mod topics;
 
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
@@ -18,6 +21,7 @@ use crate::proxy::Route;
 pub use apache::ApacheKafka;
 pub use embedded::Embedded;
 pub use roles::Role;
+pub use secured::Secured;
 use topics::wait_until_whole;
 pub use topics::{add_partitions, create_topic, leader, wait_until_in_sync};
 
@@ -84,13 +88,28 @@ pub const NODES: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
 pub async fn cluster() -> anyhow::Result<Box<dyn TestCluster>> {
     match std::env::var("KURIER_TEST_CLUSTER").as_deref() {
         Err(_) | Ok("embedded") => Ok(Box::new(Embedded::start().await?)),
-        Ok("apache-kafka") => {
-            let jars = std::env::var("KURIER_TEST_KAFKA_JARS")
-                .context("KURIER_TEST_KAFKA_JARS must name the folder with Kafka's jars")?;
-            Ok(Box::new(apache::turn(jars.as_ref()).await?))
-        }
+        Ok("apache-kafka") => Ok(Box::new(apache::turn(&jars()?).await?)),
         Ok(other) => bail!("KURIER_TEST_CLUSTER={other}: embedded and apache-kafka are possible"),
     }
+}
+
+/// One node of Apache Kafka with TLS, SASL and ACLs, started once for a test binary. `None` where scenarios
+/// run on the embedded cluster, which has none of them.
+///
+/// # Errors
+/// When it does not start.
+pub async fn secured() -> anyhow::Result<Option<&'static Secured>> {
+    static SHARED: tokio::sync::OnceCell<Secured> = tokio::sync::OnceCell::const_new();
+    if std::env::var("KURIER_TEST_CLUSTER").as_deref() != Ok("apache-kafka") {
+        return Ok(None);
+    }
+    SHARED.get_or_try_init(async || Secured::start(&jars()?).await).await.map(Some)
+}
+
+fn jars() -> anyhow::Result<PathBuf> {
+    let jars = std::env::var("KURIER_TEST_KAFKA_JARS")
+        .context("KURIER_TEST_KAFKA_JARS must name the folder with Kafka's jars")?;
+    Ok(jars.into())
 }
 
 /// An admin client of the cluster at `bootstrap`.

@@ -32,6 +32,7 @@ mod remade;
 mod roles;
 mod rolling;
 mod round_trip;
+mod secured;
 mod signals;
 mod turned_away;
 mod waiting;

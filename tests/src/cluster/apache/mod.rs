@@ -3,8 +3,8 @@
 //! Owns the processes. What they are told is in `settings`, where they listen in `ports`, and how
 //! scenarios share one cluster in `turn`.
 
-mod ports;
-mod settings;
+pub(super) mod ports;
+pub(super) mod settings;
 mod turn;
 
 use std::fs::{self, File};
@@ -51,7 +51,7 @@ impl ApacheKafka {
     /// When one does not start, with the end of its log.
     pub async fn start(jars: &Path) -> anyhow::Result<Self> {
         ensure!(jars.is_dir(), "{} is no folder: Kafka's jars should be there", jars.display());
-        let folder = fresh_folder()?;
+        let folder = fresh_folder("nodes")?;
         let ports = Ports::reserve()?;
         for node in NODES {
             let file = folder.join(format!("{node}.properties"));
@@ -179,18 +179,7 @@ impl ApacheKafka {
     }
 
     fn java(&self, class: &str) -> Command {
-        let mut command = Command::new("java");
-        command
-            .args(["-Xmx512m", "-cp"])
-            .arg(self.jars.join("*"))
-            .arg(format!("-Dlog4j2.configurationFile={}/log4j2.properties", self.path()))
-            .arg(class)
-            .stdin(Stdio::null());
-        command
-    }
-
-    fn path(&self) -> std::path::Display<'_> {
-        self.folder.display()
+        java(&self.jars, &self.folder, class)
     }
 
     fn settings_of(&self, node: NodeId) -> PathBuf {
@@ -203,9 +192,7 @@ impl ApacheKafka {
 
     /// The end of what a node said.
     fn last_words(&self, node: NodeId) -> String {
-        let log = fs::read_to_string(self.log_of(node)).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        format!("its log ends with\n{}", lines[lines.len().saturating_sub(15)..].join("\n"))
+        last_words(&self.log_of(node))
     }
 }
 
@@ -290,20 +277,40 @@ impl TestCluster for ApacheKafka {
     }
 }
 
+/// A class of Kafka's, which writes its log to standard output as `log4j2.properties` in `folder` says.
+pub(super) fn java(jars: &Path, folder: &Path, class: &str) -> Command {
+    let mut command = Command::new("java");
+    command
+        .args(["-Xmx512m", "-cp"])
+        .arg(jars.join("*"))
+        .arg(format!("-Dlog4j2.configurationFile={}/log4j2.properties", folder.display()))
+        .arg(class)
+        .stdin(Stdio::null());
+    command
+}
+
+/// The end of a log.
+pub(super) fn last_words(log: &Path) -> String {
+    let log = fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = log.lines().collect();
+    format!("its log ends with\n{}", lines[lines.len().saturating_sub(15)..].join("\n"))
+}
+
 /// A folder named after this process. A test binary ends without dropping what is static, so the
 /// folders of processes that are gone are removed here.
-fn fresh_folder() -> anyhow::Result<PathBuf> {
+pub(super) fn fresh_folder(of: &str) -> anyhow::Result<PathBuf> {
     const PREFIX: &str = "kurier-apache-kafka-";
     let temporary = std::env::temp_dir();
     for entry in fs::read_dir(&temporary)? {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let owner = name.strip_prefix(PREFIX).and_then(|pid| pid.parse::<u32>().ok());
+        let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
+        let owner = owner.and_then(|pid| pid.parse::<u32>().ok());
         if owner.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
             fs::remove_dir_all(&path)?;
         }
     }
-    let folder = temporary.join(format!("{PREFIX}{}", std::process::id()));
+    let folder = temporary.join(format!("{PREFIX}{}-{of}", std::process::id()));
     fs::create_dir(&folder)?;
     Ok(folder)
 }

@@ -19,6 +19,16 @@ pub struct Ports {
     _held: Vec<TcpSocket>,
 }
 
+/// A free port, which stays ours as long as what is put into `held`.
+pub fn free(held: &mut Vec<TcpSocket>) -> anyhow::Result<u16> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address(0))?;
+    let port = socket.local_addr()?.port();
+    held.push(socket);
+    Ok(port)
+}
+
 /// The ports of one node.
 #[derive(Debug, Clone, Copy)]
 pub struct NodePorts {
@@ -36,14 +46,7 @@ impl Ports {
     /// Takes free ones.
     pub fn reserve() -> anyhow::Result<Self> {
         let mut held = Vec::new();
-        let mut port = || -> anyhow::Result<u16> {
-            let socket = TcpSocket::new_v4()?;
-            socket.set_reuseaddr(true)?;
-            socket.bind(address(0))?;
-            let port = socket.local_addr()?.port();
-            held.push(socket);
-            Ok(port)
-        };
+        let mut port = || free(&mut held);
         let mut node = || -> anyhow::Result<NodePorts> {
             Ok(NodePorts {
                 clients: port()?,
