@@ -62,8 +62,7 @@ async fn handle(address: &str, security: Security, group: &str) -> BTreeSet<Stri
         .exit_at_end(true)
         .run(handler, CancellationToken::new());
     within("the consumer", run).await.unwrap();
-    let handled = handled.lock().unwrap().clone();
-    handled
+    std::mem::take(&mut *handled.lock().unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
