@@ -80,13 +80,7 @@ async fn without_brokers_every_close_is_over_in_time_and_names_what_is_left() {
     let left: BTreeMap<_, _> =
         positions(&single.0).into_iter().chain(positions(&batch.0)).collect();
     assert_eq!(left, (0..4).map(|partition| (partition, 10)).collect(), "{single:?} {batch:?}");
-    // On a thread that nothing waits for.
-    let (gone, told) = tokio::sync::oneshot::channel();
-    std::thread::spawn(move || {
-        drop(control);
-        let _ = gone.send(());
-    });
-    let hangs = tokio::time::timeout(DEADLINE + GRACE, told).await.is_err();
+    let hangs = hangs_when_dropped(control).await;
     assert!(hangs, "the control: librdkafka alone is gone in time too");
 
     within("the start of all nodes", scene.cluster.start_all()).await.unwrap();
@@ -98,6 +92,16 @@ async fn without_brokers_every_close_is_over_in_time_and_names_what_is_left() {
             single.1, single.0.closed, batch.1, batch.0.closed, sent.1
         ))
         .await;
+}
+
+/// Drops it on a thread that nothing waits for.
+async fn hangs_when_dropped(consumer: BaseConsumer) -> bool {
+    let (gone, told) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        drop(consumer);
+        let _ = gone.send(());
+    });
+    tokio::time::timeout(DEADLINE + GRACE, told).await.is_err()
 }
 
 async fn producer(scene: &Scene) -> MessageProducer {
@@ -181,6 +185,21 @@ async fn commits_fail(group: &str, error: ResponseError) {
             "{refused} commits answered {error:?}: closed in {took:.1?}, the group empty {until_empty:.1?} later"
         ))
         .await;
+}
+
+/// The control: the same close, whose commits are taken.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn control_after_a_close_whose_commits_are_taken_nothing_comes_again() {
+    let scene = Scene::set("commits-taken", 2).await;
+    let first = scene.run(unhurried(scene.member("1")), take);
+    scene.fill(0..2, 10).await;
+    until("all is handled", || scene.books.handled_by(&scene.group) == 20).await;
+    let (report, took) = in_time("a close", first.stop_somehow()).await;
+    assert_eq!((positions(&report), report.closed), (BTreeMap::new(), Closed::Clean));
+    assert_eq!(scene.committed().await, BTreeMap::from([(0, 10), (1, 10)]));
+    let second = scene.run(scene.member("2").exit_at_end(true), take);
+    assert_eq!(second.end().await.handled, 0);
+    scene.judge(&format!("closed in {took:.1?}, all committed")).await;
 }
 
 fn refusals(diary: &Diary) -> usize {

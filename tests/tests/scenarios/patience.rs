@@ -5,8 +5,11 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use kurier::Message;
+use kurier_tests::audit;
+use rdkafka::producer::FutureRecord;
 use uuid::Uuid;
 
+use crate::careless::careless;
 use crate::dispatch::{Dispatch, LIMIT_TO_CLOSE, TOPIC, end_silence, judge, silence};
 use crate::within;
 
@@ -74,9 +77,42 @@ async fn a_future_that_is_cancelled_has_sent_nothing_and_a_dropped_delivery_ever
     let (verdict, found) = dispatch.finish(&figures).await;
     assert_eq!(verdict.failed, 0, "{verdict}");
     assert!(0 < amid, "none was cancelled amid a load");
-    let there: HashSet<Uuid> = found.iter().filter_map(kurier_tests::audit::Found::id).collect();
+    let there: HashSet<Uuid> = found.iter().filter_map(audit::Found::id).collect();
     assert_eq!(there.len() as u64, accepted, "accepted and there");
     assert!(there.is_disjoint(&cancelled), "cancelled and there");
+}
+
+/// The control: librdkafka's own future, where whoever goes can't know.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn control_a_future_of_librdkafka_alone_that_is_cancelled_has_sent_all_the_same() {
+    let dispatch = Dispatch::set(1, |builder| builder).await;
+    let client = careless(dispatch.cluster.bootstrap(), &[("enable.idempotence", "true")]);
+    let mut cancelled = HashSet::new();
+    for number in 0..100 {
+        let message = Message::new(number.to_string()).unwrap().with_key("key");
+        let json = message.to_json().unwrap();
+        dispatch.books.intended(&message).unwrap();
+        let record = FutureRecord::to(TOPIC).partition(0).key("key").payload(&json);
+        let sending = client.send(record, LIMIT_TO_CLOSE);
+        match tokio::time::timeout(Duration::from_micros(40 * (number % 50)), sending).await {
+            Ok(sent) => drop(sent.unwrap()),
+            Err(_) => {
+                cancelled.insert(message.id());
+            }
+        }
+    }
+    // In one partition, so behind all others.
+    let last = FutureRecord::<(), _>::to(TOPIC).partition(0).payload("last");
+    within("the last", client.send(last, LIMIT_TO_CLOSE)).await.unwrap();
+    let found = audit::enter(&dispatch.books, dispatch.cluster.bootstrap(), TOPIC).await.unwrap();
+    let there = found.iter().filter_map(audit::Found::id).filter(|id| cancelled.contains(id));
+    let there = there.count();
+    eprintln!(
+        "{:?}, control: {there} of {} cancelled are there",
+        dispatch.cluster.kind(),
+        cancelled.len()
+    );
+    assert!(0 < there, "this suite sees nothing that a cancelled future has sent");
 }
 
 /// Sends, and goes after so many microseconds. The message's id, if it was not accepted by then.
@@ -96,6 +132,18 @@ async fn cancelled_after(dispatch: &Dispatch, number: usize, microseconds: u64) 
             Some(id)
         }
     }
+}
+
+/// The control: with a cluster nothing is unsent, and nobody is named for having been accepted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn control_with_a_cluster_a_flush_and_a_close_name_nothing() {
+    let dispatch = Dispatch::set(3, |builder| builder).await;
+    for key in 0..16 {
+        dispatch.send_all(&format!("key {key}"), 0..30).await;
+    }
+    within("a flush", dispatch.producer.flush(LIMIT_TO_CLOSE)).await.unwrap();
+    let (verdict, _) = dispatch.finish("flushed and closed with a cluster").await;
+    assert_eq!((verdict.delivered, verdict.failed), (480, 0), "{verdict}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

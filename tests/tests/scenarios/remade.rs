@@ -7,6 +7,7 @@ use std::time::Duration;
 use kurier::{Condition, OffenceKind, ProducerBuilder, ProducerEvent};
 use kurier_broker::{Api, Fault, FaultAction, ResponseError};
 use kurier_tests::load::Load;
+use rdkafka::error::RDKafkaErrorCode;
 
 use crate::careless::{careless, number, send};
 use crate::dispatch::{Dispatch, TOPIC};
@@ -104,6 +105,23 @@ async fn too_few_replicas_after_the_append_are_asked_again_and_nothing_is_lost()
     let (verdict, _) = dispatch.finish("10 answers of too few replicas after the append").await;
     assert_eq!(verdict.failed, 0, "{verdict}");
     assert_eq!(verdict.count(OffenceKind::WrittenAgain), 0, "{verdict}");
+}
+
+/// The control: without another attempt they fail, though they are in the log.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn control_without_another_attempt_too_few_replicas_after_the_append_fail_messages() {
+    let Some((dispatch, faults)) = Dispatch::with_faults(1, |builder| builder).await else {
+        return;
+    };
+    let once = [("enable.idempotence", "false"), ("retries", "0")];
+    let client = careless(dispatch.cluster.bootstrap(), &once);
+    let few = FaultAction::Error(ResponseError::NotEnoughReplicasAfterAppend);
+    faults.add(Fault::on(Api::Produce).times(1), few).unwrap();
+    let fates = within("all", send(&client, &dispatch.books, 0..20).join_all()).await;
+    let failed = Err(RDKafkaErrorCode::NotEnoughReplicasAfterAppend);
+    let failed = fates.iter().filter(|fate| **fate == failed).count();
+    eprintln!("control: {failed} of 20 failed after one answer of too few replicas");
+    assert!(0 < failed);
 }
 
 /// Longer than the time that librdkafka gives a topic before it believes that it is gone.

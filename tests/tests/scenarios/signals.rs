@@ -100,6 +100,37 @@ async fn a_consumer_without_brokers_ends_in_time_and_its_code_tells_whether_work
         .await;
 }
 
+/// The control: a signal that nobody can handle. Neither of the two says what it leaves.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn control_processes_that_are_killed_give_no_account() {
+    let scene = Scene::set("killed", 2).await;
+    let args = ["consume", "single", TOPIC, "--group", &scene.group, "--commit-interval", "1h"];
+    let mut consumer = Kurier::start(scene.bootstrap(), &args).unwrap();
+    scene.fill(0..2, 100).await;
+    until("all is printed", || 200 <= consumer.lines().len()).await;
+    let args = ["produce", TOPIC, "--sample", "5000000", "--report", "summary"];
+    let mut producer = Kurier::start(scene.bootstrap(), &args).unwrap();
+    within("some records", until_written(scene.bootstrap(), 1_000)).await;
+    consumer.kill().unwrap();
+    let lines = producer.kill().unwrap();
+    let told = consumer.talk() + &producer.talk();
+    assert!(!told.contains("incomplete") && !told.contains("stopped before"), "{told}");
+    assert!(!lines.iter().any(|line| line["event"] == "summary"), "{lines:?}");
+}
+
+/// Waits until there are so many records.
+async fn until_written(bootstrap: &str, enough: i64) {
+    let admin = kurier_tests::cluster::admin(bootstrap).unwrap();
+    let written = async || {
+        let ends = admin.watermarks(TOPIC).await.unwrap_or_default();
+        ends.values().map(|found| found.end.0).sum::<i64>()
+    };
+    while written().await < enough {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    admin.close().await;
+}
+
 /// What a `kurier produce` says of its end.
 #[derive(Debug)]
 struct Account {
@@ -141,17 +172,7 @@ async fn a_producer_that_is_blocked_without_brokers_ends_in_time_and_accounts_fo
         Kurier::start(cluster.bootstrap(), &args).unwrap()
     };
     let (once, twice) = (start(), start());
-    within("some records", async {
-        let admin = kurier_tests::cluster::admin(cluster.bootstrap()).unwrap();
-        let written = async || {
-            let ends = admin.watermarks(TOPIC).await.unwrap_or_default();
-            ends.values().map(|found| found.end.0).sum::<i64>()
-        };
-        while written().await < 1_000 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await;
+    within("some records", until_written(cluster.bootstrap(), 1_000)).await;
     for node in NODES {
         cluster.kill(node).await.unwrap();
     }

@@ -8,6 +8,7 @@ use kurier_broker::{Api, Fault, FaultAction};
 use kurier_tests::audit::Found;
 use kurier_tests::cluster::{admin, cluster, wait_until_in_sync};
 use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::producer::FutureRecord;
 
 use crate::careless::{careless, number, send};
 use crate::dispatch::{Dispatch, TOPIC};
@@ -151,4 +152,19 @@ async fn a_topic_that_never_was_is_refused_at_send_and_named_by_the_delivery_of_
     let figures = format!("refused after {asked:.1?}; told without asking after {waited:.1?}");
     let (verdict, _) = dispatch.finish(&figures).await;
     assert_eq!((verdict.failed, verdict.delivered), (0, 10), "{verdict}");
+}
+
+/// The control: librdkafka alone takes it, and everything behind it, until it gives up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn control_librdkafka_alone_takes_a_message_for_a_topic_that_never_was() {
+    let dispatch = Dispatch::set(1, |builder| builder).await;
+    let client = careless(
+        dispatch.cluster.bootstrap(),
+        &[("topic.metadata.propagation.max.ms", "2000"), ("allow.auto.create.topics", "false")],
+    );
+    let record = FutureRecord::<(), _>::to("nowhere").payload("x");
+    let taken = client.send_result(record).map_err(|(error, _)| error).unwrap();
+    let begun = Instant::now();
+    let failed = within("the delivery", taken).await.unwrap().unwrap_err().0;
+    eprintln!("control: taken, and given up after {:.1?}: {failed}", begun.elapsed());
 }
