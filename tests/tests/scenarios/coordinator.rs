@@ -136,7 +136,8 @@ async fn control_of_librdkafkas_own_clients_some_ask_the_dead_coordinator_for_ev
         let gone = role.holder(&*scene.cluster).await.unwrap().unwrap();
         let clients = [(); CLIENTS].map(|()| librdkafka_alone(scene.bootstrap()));
         for client in &clients {
-            assert_eq!(refusal(client, &scene.group).await, RDKafkaErrorCode::NonEmptyGroup);
+            let refused = refusal(client, &scene.group).await;
+            assert_eq!(refused, Some(RDKafkaErrorCode::NonEmptyGroup));
         }
         scene.cluster.kill(gone).await.unwrap();
         let heir = coordinator(&admin, &scene.group, |node| node != gone);
@@ -148,8 +149,8 @@ async fn control_of_librdkafkas_own_clients_some_ask_the_dead_coordinator_for_ev
         }
         let again = again.join_all().await;
         let anew = refusal(&librdkafka_alone(scene.bootstrap()), &scene.group).await;
-        assert_ne!(anew, RDKafkaErrorCode::OperationTimedOut, "node {heir} answers nobody");
-        deaf += again.iter().filter(|code| **code == RDKafkaErrorCode::OperationTimedOut).count();
+        assert!(anew.is_some(), "node {heir} answers nobody");
+        deaf += again.iter().filter(|code| code.is_none()).count();
         scene.cluster.start(gone).await.unwrap();
         within("in sync", wait_until_in_sync(&*scene.cluster)).await.unwrap();
         if 0 < deaf {
@@ -165,11 +166,16 @@ fn librdkafka_alone(bootstrap: &str) -> AdminClient<DefaultClientContext> {
     ClientConfig::new().set("bootstrap.servers", bootstrap).create().unwrap()
 }
 
-/// Why the group is not deleted.
-async fn refusal(client: &AdminClient<DefaultClientContext>, group: &str) -> RDKafkaErrorCode {
-    let patient = AdminOptions::new().request_timeout(Some(Duration::from_secs(10)));
-    let answer = within("an answer", client.delete_groups(&[group], &patient)).await;
-    answer.unwrap().remove(0).unwrap_err().1
+/// Why the group is not deleted; `None`: no answer in 10 s. A limit of librdkafka's own would end this
+/// process when a coordinator is found after it.
+async fn refusal(
+    client: &AdminClient<DefaultClientContext>,
+    group: &str,
+) -> Option<RDKafkaErrorCode> {
+    let patient = AdminOptions::new().request_timeout(Some(Duration::from_secs(3_600)));
+    let asked = client.delete_groups(&[group], &patient);
+    let answer = tokio::time::timeout(Duration::from_secs(10), asked).await.ok()?;
+    Some(answer.unwrap().remove(0).unwrap_err().1)
 }
 
 fn all_ready(health: &[HealthHandle]) -> bool {

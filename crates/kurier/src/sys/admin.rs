@@ -352,6 +352,27 @@ impl Options {
     }
 }
 
+impl Options {
+    /// For a request to a group's coordinator, by a client that ends with it, whose answer is waited for
+    /// with a limit of our own. librdkafka's own never comes: where it comes before a coordinator is found,
+    /// and one is found then, librdkafka ends the process (2.12.1, `rd_kafka_admin_coord_request`; its
+    /// issue 4605).
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    ///
+    /// # Safety
+    /// `client` is alive.
+    pub(super) unsafe fn of_coordinator(
+        client: *mut rd::rd_kafka_t,
+        op: rd::rd_kafka_admin_op_t,
+    ) -> Result<Self, Fault> {
+        const LONGEST: Duration = Duration::from_secs(3_600);
+        // SAFETY: the caller's.
+        unsafe { Self::new(client, op, LONGEST) }
+    }
+}
+
 impl Drop for Options {
     fn drop(&mut self) {
         if !self.0.is_null() {

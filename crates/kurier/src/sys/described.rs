@@ -27,7 +27,7 @@ pub(crate) fn described<C: ConsumerContext>(
     // SAFETY: the client is alive; options and name are copied by the call and live until its end. An
     // answer that nobody waits for any more is freed with the queue.
     let queue = unsafe {
-        let options = Options::new(handle, op, timeout)?;
+        let options = Options::of_coordinator(handle, op)?;
         let queue = Queue::new(rd::rd_kafka_queue_new(handle));
         let groups = slice::from_ref(&group).as_ptr().cast_mut();
         rd::rd_kafka_DescribeConsumerGroups(handle, groups, 1, options.0, queue.0.as_ptr());

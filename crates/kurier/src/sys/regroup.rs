@@ -38,7 +38,7 @@ pub(crate) fn set_offsets<C: ConsumerContext>(
     // SAFETY: the client is alive; options, list and request are copied by the call and destroyed here. An
     // answer that nobody waits for any more is freed with the queue.
     let queue = unsafe {
-        let options = Options::new(handle, op, timeout)?;
+        let options = Options::of_coordinator(handle, op)?;
         let asked = rd::rd_kafka_AlterConsumerGroupOffsets_new(group.as_ptr(), list.ptr());
         let asked = Destroy(asked, rd::rd_kafka_AlterConsumerGroupOffsets_destroy);
         let queue = Queue::new(rd::rd_kafka_queue_new(handle));
@@ -63,7 +63,7 @@ pub(crate) fn delete_group<C: ConsumerContext>(
     let op = rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DELETEGROUPS;
     // SAFETY: as in `set_offsets`.
     let queue = unsafe {
-        let options = Options::new(handle, op, timeout)?;
+        let options = Options::of_coordinator(handle, op)?;
         let asked = rd::rd_kafka_DeleteGroup_new(group.as_ptr());
         let asked = Destroy(asked, rd::rd_kafka_DeleteGroup_destroy);
         let queue = Queue::new(rd::rd_kafka_queue_new(handle));

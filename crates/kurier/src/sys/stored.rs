@@ -29,7 +29,7 @@ pub(crate) fn stored<C: ConsumerContext>(
     // SAFETY: the client is alive; options and request are copied by the call and destroyed here. Null
     // asks for all partitions. An answer that nobody waits for any more is freed with the queue.
     let queue = unsafe {
-        let options = Options::new(handle, op, timeout)?;
+        let options = Options::of_coordinator(handle, op)?;
         let asked = rd::rd_kafka_ListConsumerGroupOffsets_new(group.as_ptr(), ptr::null());
         let asked = Destroy(asked, rd::rd_kafka_ListConsumerGroupOffsets_destroy);
         let queue = Queue::new(rd::rd_kafka_queue_new(handle));
@@ -40,12 +40,12 @@ pub(crate) fn stored<C: ConsumerContext>(
     answered(&queue, timeout)
 }
 
-/// Waits for the one answer that arrives on `queue`: `timeout` at most, and a little.
+/// Waits for the one answer that arrives on `queue`, `timeout` at most.
 ///
 /// # Errors
 /// When none comes, or it says no.
 pub(super) fn answered(queue: &Queue, timeout: Duration) -> Result<Answer, Fault> {
-    let end = Instant::now() + timeout + GRACE;
+    let end = Instant::now() + timeout;
     while let Some(left) = end.checked_duration_since(Instant::now()) {
         if let Some(event) = queue.poll(left) {
             let answer = Answer(event);
@@ -55,6 +55,3 @@ pub(super) fn answered(queue: &Queue, timeout: Duration) -> Result<Answer, Fault
     let reason = "no answer came".to_owned();
     Err(Fault { code: RDKafkaErrorCode::OperationTimedOut, reason })
 }
-
-/// How much longer than librdkafka's own timeout an answer is waited for.
-const GRACE: Duration = Duration::from_millis(500);
