@@ -22,6 +22,7 @@ RUN for member in crates/kurier crates/kurier-broker fuzz tests; do mkdir $membe
  && echo 'fn main() {}' >crates/kurier-cli/src/main.rs \
  && cargo build --release --locked --package kurier-cli
 
+COPY examples/data examples/data
 COPY crates crates
 # Cargo goes by times, and the sources may be older than the empty ones.
 RUN find crates -name '*.rs' -exec touch {} + && cargo build --release --locked --package kurier-cli
@@ -29,7 +30,7 @@ RUN find crates -name '*.rs' -exec touch {} + && cargo build --release --locked 
 FROM debian:${DEBIAN}
 RUN apt-get update -qq \
  && apt-get install -y -qq --no-install-recommends ca-certificates libssl3 \
- && rm -rf /var/lib/apt/lists/*
+ && apt-get clean && rm -rf /var/cache/apt/* /var/lib/apt/lists/*
 COPY --from=build /kurier/target/release/kurier /usr/local/bin/
 # A number, so that a supervisor that forbids root can tell.
 USER 65532:65532

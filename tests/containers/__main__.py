@@ -5,7 +5,6 @@ the guide says and nothing was lost, with 1 when something differs, which the la
 itself failed. What the containers said is kept in .cache/containers.
 """
 import argparse
-import subprocess
 import sys
 import time
 import traceback
@@ -30,13 +29,13 @@ def main():
     try:
         guide.same_in_both_languages()
         image.build(ROOT)
-        figures = [walk(flavour, args.kurier.resolve()) for flavour in flavours]
+        for flavour in flavours:
+            print(walk(flavour, args.kurier.resolve()), flush=True)
     except Differs as difference:
         sys.exit(f"DIFFERS  {difference}")
     except (Exception, KeyboardInterrupt):
         traceback.print_exc()
         sys.exit(2)
-    print("\n".join(figures))
 
 
 def walk(flavour, kurier):

@@ -15,6 +15,7 @@ def equal(what, found, wanted):
 
 
 def holds(what, condition):
+    """`what` says what is wrong when it does not hold."""
     if not condition:
         raise Differs(what)
 

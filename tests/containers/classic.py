@@ -1,16 +1,13 @@
 """compose.zookeeper.yaml: ZooKeeper and two brokers; no service makes the topic."""
-import time
-
-from checks import equal, holds, wait_for
-from steps import (Step, back_in_sync, ended, flowing, longest_stall, members, replicas, run, running, settled,
-                   shared_by, started_in_order, volumes)
+from checks import equal, wait_for
+from steps import (CLIENTS, Step, back_in_sync, ended, flowing, in_words, members, replicas, run, settled, shared_by,
+                   shown_healthy, stalls, started_in_order, volumes)
 
 NAME = "classic"
 FILE = "compose.zookeeper.yaml"
 RATE = 50
 BROKERS = {"kafka1", "kafka2"}
 NAMED = BROKERS | {"zookeeper"}
-CLIENTS = ("consumer", "batch-consumer", "producer")
 NEEDS = {"zookeeper": set()} | {one: {"zookeeper"} for one in BROKERS} | {client: BROKERS for client in CLIENTS}
 CREATE = ("docker exec kafka1 kafka-topics --create --topic python-topic --bootstrap-server kafka1:9092"
           " --partitions 3 --replication-factor 2")
@@ -29,11 +26,11 @@ def walk(stack, commands):
         for service in CLIENTS:
             wait_for(f"{service} says that it waits for the topic", lambda service=service: any(
                 "waiting for" in line.text for line in stack.record.said(service)))
-        running(stack)
+
 
     def created(stack, said, began):
         equal("the tool's answer", said.strip(), "Created topic python-topic.")
-        flowing(stack, said, began)
+        flowing(stack)
 
     def every_service(stack, said, _began):
         named = {line.split("|")[0].strip().removesuffix("-1") for line in said.splitlines() if "|" in line}
@@ -42,12 +39,12 @@ def walk(stack, commands):
     def fault(what):
         def check(stack, said, began):
             faults[what] = began
-            flowing(stack, said, time.time())
+            flowing(stack)
         return check
 
     def recreated(stack, said, began):
         started_in_order(stack, said, began)
-        flowing(stack, said, began)
+        flowing(stack)
 
     def only_zookeeper(stack, _said, _began):
         equal("what runs", stack.shell("docker compose ps --services").split(), ["zookeeper"])
@@ -90,5 +87,4 @@ def walk(stack, commands):
         Step("docker compose down -v", nothing_is_left),
     ])
     log, figures = kept
-    stalls = longest_stall(stack, log, faults)
-    return f"{starts[0]}; {figures}; longest wait for an acknowledgement: {stalls}"
+    return f"{starts[0]}; {figures}; {in_words(stalls(stack, log, faults))}"

@@ -1,21 +1,18 @@
 """compose.yaml: three nodes with KRaft. A broker is killed and stopped under load, consumers are recreated."""
-import time
-
 from checks import equal, holds
-from steps import (Step, back_in_sync, flowing, longest_stall, members, replicas, run, running, settled, shared_by,
-                   started_in_order, volumes)
+from steps import (CLIENTS, Step, back_in_sync, flowing, in_words, members, ready, replicas, run, settled, shared_by,
+                   shown_healthy, stalls, started_in_order, volumes)
 
 NAME = "kraft"
 FILE = "compose.yaml"
 RATE = 100
 NAMED = {"kafka1", "kafka2", "kafka3"}
-CLIENTS = ("consumer", "batch-consumer", "producer")
 NEEDS = {"topic": NAMED} | {client: NAMED | {"topic"} for client in CLIENTS} | {node: set() for node in NAMED}
 TOOLS = "docker exec kafka1 /opt/kafka/bin"
 DESCRIBE = f"{TOOLS}/kafka-topics.sh --bootstrap-server kafka1:9092 --describe --topic python-topic"
 MEMBERS = f"{TOOLS}/kafka-consumer-groups.sh --bootstrap-server kafka1:9092 --describe --group single_message_group_1"
-# Of acknowledgements, when a broker dies.
-STALL_MAX_S = 5
+# With Kafka's own session timeout a killed broker costs 8.8 s; with this file's about 4 s on a machine that is not busy.
+STALL_MAX_S = 8
 
 
 def walk(stack, commands):
@@ -24,13 +21,14 @@ def walk(stack, commands):
 
     def up(stack, said, began):
         started_in_order(stack, said, began)
-        flowing(stack, said, began)
-        starts.append(stack.start_times(began))
+        flowing(stack)
+        first = min(it.time for it in stack.books.handled("consumer", began))
+        starts.append(f"{stack.start_times(began)}; first message handled after {first - began:.0f} s")
 
     def fault(what):
         def check(stack, said, began):
             faults[what] = began
-            flowing(stack, said, time.time())
+            flowing(stack)
         return check
 
     def down(stack, _said, _began):
@@ -48,6 +46,7 @@ def walk(stack, commands):
         Step("docker compose up -d", up),
         Step("docker compose ps", shown_healthy, again=True),
         Step("docker compose logs -f consumer", until=lambda line: '"message":{"id"' in line),
+        Step("docker compose exec consumer kurier probe ready 127.0.0.1:9464", ready, again=True),
         Step(DESCRIBE, replicas(3), again=True),
         Step("docker compose up -d --scale consumer=3", shared_by(3)),
         Step(MEMBERS, members(stack, 3), again=True),
@@ -61,5 +60,6 @@ def walk(stack, commands):
         Step("docker compose down -v", nothing_is_left),
     ])
     log, figures = kept
-    stalls = longest_stall(stack, log, faults)
-    return f"{starts[0]}; {figures}; longest wait for an acknowledgement: {stalls}"
+    waits = stalls(stack, log, faults)
+    holds(f"{in_words(waits)}: more than {STALL_MAX_S} s", max(waits.values()) < STALL_MAX_S)
+    return f"{starts[0]}; {figures}; {in_words(waits)}"

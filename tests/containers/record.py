@@ -1,6 +1,7 @@
 """Everything the containers of a project say, with the time they said it, and when they start, are healthy and end.
 
 Each start of a container is followed by a `docker logs` of its own, so that nothing is missing of one that is recreated.
+It begins with the container's first line, for the event of a start may be younger than the first lines after it.
 """
 import calendar
 import json
@@ -19,9 +20,11 @@ class Record:
     def __init__(self, project, folder):
         self.project, self.folder = project, folder
         self.lines, self.events = [], []
-        self.changed = threading.Condition()
+        self.lock = threading.Lock()
         self._watch = None
         self._followers = []
+        self._by_container = {}
+        self._last_ns = {}
 
     def begin(self):
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -41,6 +44,7 @@ class Record:
         follower = threading.Thread(target=read, args=args, daemon=True)
         self._followers.append(follower)
         follower.start()
+        return follower
 
     def _read_events(self):
         for text in self._watch.stdout:
@@ -50,41 +54,51 @@ class Record:
             if about.get(f"{LABEL}.oneoff") == "True":
                 continue
             if event["Action"] == "start":
-                self._follow_with(self._read_lines, service, container, event["timeNano"])
+                earlier = self._by_container.get(container)
+                self._by_container[container] = self._follow_with(self._read_lines, service, container, earlier)
             if event["Action"] in ("start", "die", "health_status: healthy"):
-                with self.changed:
+                with self.lock:
                     self.events.append(Event(event["timeNano"] / 1e9, service, container, event["Action"]))
 
-    def _read_lines(self, service, container, since):
-        since = f"{since // 10**9}.{since % 10**9:09}"
-        command = ["docker", "logs", "--follow", "--timestamps", "--since", since, container]
+    def _read_lines(self, service, container, earlier):
+        if earlier:
+            earlier.join()
+        known_ns = self._last_ns.get(container, 0)
+        command = ["docker", "logs", "--follow", "--timestamps", container]
         logs = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
         with (self.folder / f"{service}-{container}.log").open("a") as kept:
-            for text in logs.stdout:
-                kept.write(text)
-                said, _, text = text.rstrip("\n").partition(" ")
-                with self.changed:
-                    self.lines.append(Line(seconds(said), service, container, text))
+            for line in logs.stdout:
+                said, _, text = line.rstrip("\n").partition(" ")
+                at_ns = nanoseconds(said)
+                if at_ns <= known_ns:
+                    continue
+                kept.write(line)
+                with self.lock:
+                    self.lines.append(Line(at_ns / 1e9, service, container, text))
+                    self._last_ns[container] = max(at_ns, self._last_ns.get(container, 0))
 
     def said(self, service, since=0.0):
         """What a service's containers have said since then, in the order of its times."""
-        with self.changed:
+        with self.lock:
             found = [line for line in self.lines if line.service == service and since <= line.time]
         return sorted(found, key=lambda line: line.time)
 
     def happened(self, what, since=0.0):
         """When it happened to containers since then: the first time, by service."""
-        with self.changed:
+        with self.lock:
             found = [event for event in self.events if event.what == what and since <= event.time]
         return {event.service: event.time for event in sorted(found, reverse=True)}
 
-    def tails(self, count):
+    def tails(self, count, width=200):
+        """The end of what each container said, for people."""
+        def tail(file):
+            return [line[:width] for line in file.read_text().splitlines()[-count:]]
         files = sorted(self.folder.glob("*.log"))
-        return "\n".join(f"--- {file.name}\n" + "".join(file.read_text().splitlines(True)[-count:]) for file in files)
+        return "\n".join("\n".join([f"--- {file.name}", *tail(file)]) for file in files)
 
 
-def seconds(text):
-    """Of Docker's RFC 3339 with nanoseconds, in UTC."""
+def nanoseconds(text):
+    """Of Docker's RFC 3339 with as many digits as it takes, in UTC."""
     whole, _, fraction = text.rstrip("Z").partition(".")
     parsed = time.strptime(whole, "%Y-%m-%dT%H:%M:%S")
-    return calendar.timegm(parsed) + float(f"0.{fraction or 0}")
+    return calendar.timegm(parsed) * 10**9 + int(fraction.ljust(9, "0"))

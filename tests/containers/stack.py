@@ -35,7 +35,7 @@ class Stack:
         if error is not None:
             print(f"\n{error}\n\nthe containers, and the end of what each said:")
             print(self.shell("docker compose ps -a"))
-            print(self.record.tails(30), flush=True)
+            print(self.record.tails(10), flush=True)
         self.shell("docker compose down -v --remove-orphans")
         self.record.end()
 
