@@ -191,6 +191,8 @@ mod tests {
             attempts: 5,
             reason: reason(),
         };
+        let partitions = vec![partition.clone()];
+        let leaderless = Condition::WithoutLeader { partitions, more: 0, waited };
         let stalled =
             Condition::ReadingStalled { partition, reached: None, end: Offset(9), silent: waited };
         vec![
@@ -200,6 +202,7 @@ mod tests {
             ("client", Condition::Remaking { reason: reason(), waited }),
             ("reading", stalled),
             ("partitions", Condition::PartitionStopped(stopped)),
+            ("partitions", leaderless),
             ("cluster", Condition::WaitingForCluster { reason: reason(), waited }),
             ("topics", Condition::WaitingForTopics { topics: vec!["orders".to_owned()] }),
             ("assignment", Condition::NotAssigned),
@@ -228,7 +231,7 @@ mod tests {
     /// A condition whose check is not asked of a kind would be an answer without a reason.
     #[test]
     fn every_condition_that_weighs_is_named() {
-        let producers = ["client", "cluster", "run"];
+        let producers = ["client", "partitions", "cluster", "run"];
         for (check, condition) in conditions() {
             for (kind, question) in [
                 (Kind::Producer, Question::Ready),
@@ -255,8 +258,10 @@ mod tests {
         assert!(
             matches!(&both, Answer::No(body) if body.contains("ok producer orders-1: cluster"))
         );
-        let yes = "ready\nok producer orders-1: client\nok producer orders-1: cluster\nok producer orders-1: run\n";
-        assert_eq!(answer(Question::Ready, &[well]), Answer::Yes(yes.to_owned()));
+        let checks = ["client", "partitions", "cluster", "run"];
+        let lines = checks.map(|check| format!("ok producer orders-1: {check}\n"));
+        let yes = format!("ready\n{}", lines.concat());
+        assert_eq!(answer(Question::Ready, &[well]), Answer::Yes(yes));
         let none = |state| format!("{state}\nno client runs yet\n");
         assert_eq!(answer(Question::Ready, &[]), Answer::No(none("not ready")));
         assert_eq!(answer(Question::Live, &[]), Answer::Yes(none("live")));
