@@ -236,7 +236,7 @@ fn a_watch_prints_an_object_a_look_and_ends_cleanly() {
 fn what_makes_no_sense_is_refused_before_anything_is_asked() {
     let kurier = |args: &[&str]| {
         let command = Command::new(env!("CARGO_BIN_EXE_kurier"))
-            .args(["-b", "127.0.0.1:1", "group", "reset", "g"])
+            .args(["-b", "127.0.0.1:1", "group"])
             .args(args)
             .output();
         command.unwrap().status.code()
@@ -252,8 +252,9 @@ fn what_makes_no_sense_is_refused_before_anything_is_asked() {
         &["--from-file", "missing.csv"],
         &["--from-file", "missing.csv", "--topic", "t"],
     ] {
-        assert_eq!(kurier(args), Some(2), "{args:?}");
+        assert_eq!(kurier(&[&["reset", "g"], args].concat()), Some(2), "{args:?}");
     }
+    assert_eq!(kurier(&["lag", "g", "--every", "2s"]), Some(2), "only with --watch");
 }
 
 /// librdkafka asks a coordinator that it was told of for ever; whoever watches for days sees it move.

@@ -15,7 +15,7 @@ pub struct Watch {
     #[arg(long)]
     pub watch: bool,
     /// Time between two looks of --watch
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "1s", requires = "watch", value_parser = duration)]
     pub every: Duration,
 }
 

@@ -6,6 +6,7 @@ use kurier::{Admin, ClientError, TopicDescription};
 use serde_json::json;
 
 use crate::args::{Global, Output};
+use crate::commands;
 use crate::exit::Exit;
 use crate::output::{self, counted};
 use crate::signals::Signals;
@@ -23,7 +24,7 @@ pub async fn run(
     global: &Global,
     signals: &Signals,
 ) -> anyhow::Result<Exit> {
-    let admin = super::super::admin(global)?;
+    let admin = commands::admin(global)?;
     let exit = if exit_when_healthy {
         // Without --timeout it waits as long as it takes, as one who starts a cluster wants it.
         let end = global.timeout.map(|timeout| Instant::now() + timeout);
