@@ -143,6 +143,18 @@ pub(super) struct ClientFacts {
 pub(super) struct Settings(BTreeMap<String, String>);
 
 impl Settings {
+    /// Another value of one of them.
+    #[cfg(test)]
+    pub(super) fn insert(&mut self, name: &str, value: &str) {
+        self.0.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Whether a topic with these settings deletes what is old or too much.
+    pub(super) fn deletes(&self) -> bool {
+        let policy = self.text("cleanup.policy").unwrap_or("delete");
+        policy.split(',').any(|policy| policy.trim() == "delete")
+    }
+
     pub(super) fn text(&self, name: &str) -> Reading<&str> {
         let shown = self.0.get(name).map(String::as_str);
         shown.ok_or_else(|| Unread(format!("{name} is not shown")))
@@ -156,20 +168,6 @@ impl Settings {
     pub(super) fn flag(&self, name: &str) -> Reading<bool> {
         let value = self.text(name)?;
         value.parse().map_err(|_| Unread(format!("{name}={value} is neither true nor false")))
-    }
-}
-
-impl Settings {
-    /// Another value of one of them.
-    #[cfg(test)]
-    pub(super) fn insert(&mut self, name: &str, value: &str) {
-        self.0.insert(name.to_owned(), value.to_owned());
-    }
-
-    /// Whether a topic with these settings deletes what is old or too much.
-    pub(super) fn deletes(&self) -> bool {
-        let policy = self.text("cleanup.policy").unwrap_or("delete");
-        policy.split(',').any(|policy| policy.trim() == "delete")
     }
 }
 

@@ -19,10 +19,10 @@ pub(super) fn kurier(facts: &Facts, rest: &str) -> String {
     format!("kurier -b {} {rest}", quoted(&facts.bootstrap))
 }
 
-/// Sets one of a topic's settings.
+/// Sets one of a topic's settings, or several with `--set` between.
 pub(super) fn set(facts: &Facts, topic: &str, setting: &str) -> Mend {
     let command = kurier(facts, &format!("topic alter {} --set {setting}", quoted(topic)));
-    Mend::command(format!("set {setting}"), command)
+    Mend::command(format!("set {}", setting.replace(" --set ", " and ")), command)
 }
 
 /// What stands in each broker's file of settings, and needs a restart.

@@ -1,12 +1,13 @@
 //! The cluster as a whole: its brokers, the topic of offsets, clocks.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Check, Says, brokers, count, some};
 use crate::NodeId;
-use crate::doctor::facts::{Facts, Reading};
+use crate::doctor::facts::{BrokerFacts, Facts, Reading};
 use crate::doctor::finding::{Mend, Severity, Subject};
-use crate::doctor::shell::{REPLICAS, in_file, more_replicas};
+use crate::doctor::shell::{REPLICAS, in_file, more_replicas, set};
 
 pub(super) const BROKERS: Check = Check {
     id: "brokers",
@@ -54,7 +55,7 @@ pub(super) const OFFSETS_TOPIC: Check = Check {
     id: "offsets-topic",
     title: "commits with fewer than three copies",
     reads: "the replicas of __consumer_offsets, and its min.insync.replicas; before it is there, offsets.topic.replication.factor of the brokers",
-    finds: "danger: 1 replica, or a group's commits may be kept by one replica alone; warning: 2 replicas",
+    finds: "danger: 1 replica; warning: 2, or a commit may be kept by one replica alone",
     why: "commits live in this topic: when they are lost, every group starts over or, with auto.offset.reset=latest, passes over what it had not handled",
     run: offsets_topic,
 };
@@ -77,8 +78,8 @@ fn offsets_topic(facts: &Facts, says: &mut Says) {
         && 2 < replication
     {
         let found = format!("{OFFSETS} has min.insync.replicas={wanted}");
-        let mend = crate::doctor::shell::set(facts, OFFSETS, "min.insync.replicas=2");
-        says.say(Severity::Danger, Subject::Cluster, found, [mend]);
+        let mend = set(facts, OFFSETS, "min.insync.replicas=2");
+        says.say(Severity::Warning, Subject::Cluster, found, [mend]);
     }
 }
 
@@ -129,7 +130,7 @@ pub(super) const AUTO_CREATE_TOPICS: Check = Check {
 
 fn auto_create_topics(facts: &Facts, says: &mut Says) {
     const NAME: &str = "auto.create.topics.enable";
-    let flag = |broker: &crate::doctor::facts::BrokerFacts| {
+    let flag = |broker: &BrokerFacts| {
         broker.settings.as_ref().map_err(Clone::clone)?.flag(NAME).map(i64::from)
     };
     let flags = facts.brokers.iter().map(|it| (it.broker.id, flag(it)));
@@ -211,8 +212,8 @@ fn everywhere(
 }
 
 /// The values there are, each with the brokers that have it.
-fn by_value(found: Vec<(NodeId, i64)>) -> std::collections::BTreeMap<i64, Vec<NodeId>> {
-    let mut by_value = std::collections::BTreeMap::<i64, Vec<NodeId>>::new();
+fn by_value(found: Vec<(NodeId, i64)>) -> BTreeMap<i64, Vec<NodeId>> {
+    let mut by_value = BTreeMap::<i64, Vec<NodeId>>::new();
     for (id, value) in found {
         by_value.entry(value).or_default().push(id);
     }

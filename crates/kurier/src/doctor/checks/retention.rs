@@ -3,9 +3,9 @@
 use super::topics::for_settings;
 use super::{Check, Says, count, group, some, time, topic};
 use crate::Offset;
-use crate::doctor::facts::{Backlog, Facts, GroupFacts, Reading};
+use crate::doctor::facts::{Backlog, Facts, GroupFacts, Settings};
 use crate::doctor::finding::{Mend, Severity};
-use crate::doctor::shell::{kurier, set};
+use crate::doctor::shell::{kurier, quoted, set};
 
 pub(super) const RETENTION_AGAINST_LAG: Check = Check {
     id: "retention-against-lag",
@@ -57,84 +57,89 @@ fn deleted(it: &GroupFacts, backlog: &[Backlog], facts: &Facts, says: &mut Says)
     }
 }
 
+/// How much of its time a record has used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Share {
+    Half,
+    NineTenths,
+}
+
 /// What goes next.
 fn soon_deleted(it: &GroupFacts, backlog: &[Backlog], facts: &Facts, says: &mut Says) {
-    for (severity, share, words) in
-        [(Severity::Danger, 9, "nine tenths"), (Severity::Warning, 5, "half")]
-    {
-        let due = |row: &Backlog| is_due(row, share) == Some(true);
-        let rows: Vec<_> = backlog.iter().filter(|row| due(row)).collect();
-        if rows.is_empty() {
+    for place in backlog.iter().flat_map(|row| [&row.half, &row.nearly]).flatten() {
+        if let Err(why) = place {
+            says.not_checked(group(&it.name), why);
+        }
+    }
+    for (share, severity, words) in [
+        (Share::NineTenths, Severity::Danger, "nine tenths"),
+        (Share::Half, Severity::Warning, "half"),
+    ] {
+        let due = |row: &Backlog| is_due(row, share);
+        let rows = backlog.iter().filter(|row| due(row));
+        let places: Vec<_> = rows.map(|row| row.partition.to_string()).collect();
+        if places.is_empty() {
             continue;
         }
-        let places: Vec<_> = rows.iter().map(|row| row.partition.to_string()).collect();
         let names = topics_of(backlog, due);
         let kept = names.iter().map(|name| format!("{name}: {}", kept(facts, name)));
         let found = format!(
             "the next record to handle has used up {words} of retention in {} ({}); {}",
-            count(rows.len(), "partition"),
+            count(places.len(), "partition"),
             some(&places),
             kept.collect::<Vec<_>>().join("; ")
         );
         let faster = Mend::command(
             "and let the group catch up: start more instances, see how far it is",
-            kurier(facts, &format!("group describe {}", crate::doctor::shell::quoted(&it.name))),
+            kurier(facts, &format!("group describe {}", quoted(&it.name))),
         );
         let mends = names.iter().map(|name| keep_longer(facts, name)).chain([faster]);
         says.say(severity, group(&it.name), found, mends);
         // What is in danger is not warned of as well.
         return;
     }
-    for row in backlog {
-        for place in [&row.half, &row.nearly].into_iter().flatten() {
-            if let Err(why) = place {
-                says.not_checked(group(&it.name), why);
-            }
-        }
-    }
 }
 
-/// True when the next record has lived more than so many tenths of what retention grants it. `None`: that
-/// is not known, or there is no such record.
-fn is_due(row: &Backlog, tenths: i64) -> Option<bool> {
-    let (earliest, end) = (row.earliest.as_ref().ok()?, row.end.as_ref().ok()?);
+/// True when the next record is there, is known, and has used up that much of what retention grants it.
+fn is_due(row: &Backlog, share: Share) -> bool {
+    let (Ok(earliest), Ok(end)) = (&row.earliest, &row.end) else { return false };
     if *end <= row.committed || row.committed < *earliest {
-        return None;
+        return false;
     }
-    let place = if tenths < 9 { &row.half } else { &row.nearly };
-    let by_time = place
-        .as_ref()
-        .is_some_and(|place| place.as_ref().is_ok_and(|place: &Offset| row.committed < *place));
+    let (place, tenths) = match share {
+        Share::Half => (&row.half, 5),
+        Share::NineTenths => (&row.nearly, 9),
+    };
+    let by_time = matches!(place, Some(Ok(place)) if row.committed < *place);
     // Only where something was deleted before is what is kept a measure of what will be.
     let (lag, kept) = (end.0 - row.committed.0, end.0 - earliest.0);
     let by_bytes = row.bounded
         && Offset(0) < *earliest
         && kept.saturating_mul(tenths) < lag.saturating_mul(10);
-    Some(by_time || by_bytes)
+    by_time || by_bytes
 }
 
 /// What a topic's retention is set to.
 fn kept(facts: &Facts, name: &str) -> String {
-    let settings = facts.topics.iter().find(|it| it.name() == name).map(|it| &it.settings);
-    let Some(Ok(settings)) = settings else { return "retention unknown".to_owned() };
+    let Some(settings) = settings_of(facts, name) else { return "retention unknown".to_owned() };
     let shown = |name: &str| settings.text(name).unwrap_or("unknown").to_owned();
     format!("retention.ms={}, retention.bytes={}", shown("retention.ms"), shown("retention.bytes"))
 }
 
 fn keep_longer(facts: &Facts, name: &str) -> Mend {
-    let settings = facts.topics.iter().find(|it| it.name() == name).map(|it| &it.settings);
-    let number = |setting: &str| -> Reading<i64> {
-        match settings {
-            Some(Ok(settings)) => settings.number(setting),
-            _ => Err(crate::doctor::facts::Unread(String::new())),
-        }
-    };
     let doubled = |setting: &str| {
-        let value = number(setting).ok().filter(|value| 0 < *value)?;
+        let value = settings_of(facts, name)?.number(setting).ok().filter(|value| 0 < *value)?;
         Some(format!("{setting}={}", value.saturating_mul(2)))
     };
-    let setting = doubled("retention.ms").or_else(|| doubled("retention.bytes"));
-    set(facts, name, setting.as_deref().unwrap_or("retention.ms=1209600000"))
+    // Either may be what deletes.
+    let settings: Vec<_> =
+        ["retention.ms", "retention.bytes"].into_iter().filter_map(doubled).collect();
+    let otherwise = "retention.ms=1209600000".to_owned();
+    set(facts, name, &if settings.is_empty() { otherwise } else { settings.join(" --set ") })
+}
+
+fn settings_of<'f>(facts: &'f Facts, name: &str) -> Option<&'f Settings> {
+    facts.topics.iter().find(|it| it.name() == name)?.settings.as_ref().ok()
 }
 
 /// The topics of those partitions, each once.

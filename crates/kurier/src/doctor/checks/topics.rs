@@ -1,10 +1,12 @@
 //! Topics: how many copies there are, how many must be written, and what is taken.
 
+use std::collections::BTreeSet;
+
 use super::{Check, Says, count, some, topic};
-use crate::TopicDescription;
 use crate::doctor::facts::{Facts, Settings, TopicFacts};
 use crate::doctor::finding::{Mend, Severity};
 use crate::doctor::shell::{REPLICAS, in_file, more_replicas, set};
+use crate::{PartitionDescription, TopicDescription};
 
 pub(super) const OFFLINE_PARTITIONS: Check = Check {
     id: "offline-partitions",
@@ -25,7 +27,7 @@ fn offline_partitions(facts: &Facts, says: &mut Says) {
                 count(offline.len(), "partition"),
                 some(&offline)
             );
-            let holders: std::collections::BTreeSet<i32> = (it.description.partitions.iter())
+            let holders: BTreeSet<i32> = (it.description.partitions.iter())
                 .filter(|partition| partition.leader.is_none())
                 .flat_map(|partition| partition.replicas.iter().map(|id| id.0))
                 .collect();
@@ -59,7 +61,8 @@ fn in_sync_replicas(facts: &Facts, says: &mut Says) {
         }
         let settings = it.settings.as_ref().map_err(Clone::clone);
         let wanted = settings.and_then(|settings| settings.number("min.insync.replicas"));
-        let wanted = wanted.ok().and_then(|wanted| usize::try_from(wanted).ok()).unwrap_or(1);
+        let wanted = says.read(&topic(it.name()), wanted);
+        let wanted = wanted.and_then(|wanted| usize::try_from(wanted).ok()).unwrap_or(1);
         let refusing = numbers(described, |partition| {
             partition.leader.is_some() && partition.isr.len() < wanted
         });
@@ -258,9 +261,6 @@ pub(super) fn for_settings(
 }
 
 /// The numbers of those partitions.
-fn numbers(
-    topic: &TopicDescription,
-    which: impl Fn(&crate::PartitionDescription) -> bool,
-) -> Vec<i32> {
+fn numbers(topic: &TopicDescription, which: impl Fn(&PartitionDescription) -> bool) -> Vec<i32> {
     topic.partitions.iter().filter(|it| which(it)).map(|it| it.partition.0).collect()
 }

@@ -27,7 +27,7 @@ pub(super) const CLUSTER: &[Case] = &[
     (|it| it.controller = None, "controller", Danger, "no controller", "start the controllers"),
     (|it| replicas(&mut it.internal[0], &[2]), "offsets-topic", Danger, "replication factor 1", r#"{"topic":"__consumer_offsets","partition":1,"replicas":[2,3,1]}"#),
     (|it| replicas(&mut it.internal[0], &[1, 2]), "offsets-topic", Warning, "replication factor 2", "kafka-reassign-partitions --bootstrap-server kafka.example:9092"),
-    (|it| put(&mut it.internal[0].settings, "min.insync.replicas", "1"), "offsets-topic", Danger, "min.insync.replicas=1", "topic alter __consumer_offsets --set min.insync.replicas=2"),
+    (|it| put(&mut it.internal[0].settings, "min.insync.replicas", "1"), "offsets-topic", Warning, "min.insync.replicas=1", "topic alter __consumer_offsets --set min.insync.replicas=2"),
     (|it| { it.internal.clear(); put_brokers(it, "offsets.topic.replication.factor", "1"); }, "offsets-topic", Danger, "offsets.topic.replication.factor=1 on brokers 1, 2, 3", "offsets.topic.replication.factor=3"),
     (|it| put_brokers(it, "offsets.retention.minutes", "1439"), "offsets-retention", Warning, "offsets.retention.minutes=1439", "offsets.retention.minutes=10080"),
     (|it| put_brokers(it, "auto.create.topics.enable", "true"), "auto-create-topics", Warning, "auto.create.topics.enable=true on brokers 1, 2, 3; such topics have default.replication.factor=3", "auto.create.topics.enable=false"),
