@@ -352,6 +352,28 @@ async fn what_a_clients_own_properties_would_do_is_found() {
     assert_eq!(examined.unwrap().findings, []);
 }
 
+/// As of a topic that was made a moment ago. To pass it over would be to say that all is well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_that_one_answer_knows_and_another_does_not_is_never_passed_over() {
+    let cluster = healthy().pretend_setting("min.insync.replicas", "1").start().await.unwrap();
+    let mut looked_at = 0;
+    // Which of a client's questions come first is librdkafka's business.
+    for times in 1..=4 {
+        let fault = Fault::on(Api::Metadata).topic(TOPIC).times(times);
+        cluster.faults().add(fault, FaultAction::HideTopic).unwrap();
+        match examine_as(&cluster.bootstrap(), &[], |doctor| doctor.topic(TOPIC)).await {
+            Ok(diagnosis) => {
+                assert_eq!(diagnosis.topics, [TOPIC], "{times}");
+                assert_eq!(said(&diagnosis), [("min-insync-replicas", Danger)]);
+                looked_at += 1;
+            }
+            Err(error) => assert!(error.to_string().contains("UnknownTopic"), "{error}"),
+        }
+        cluster.faults().clear_all();
+    }
+    assert!(0 < looked_at);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_group_that_is_named_and_not_there_is_told() {
     let cluster = healthy().start().await.unwrap();

@@ -25,12 +25,14 @@ const TIMEOUTS: u32 = 3;
 /// When the cluster does not answer, or not about the topic that was asked for.
 pub(super) async fn gather(doctor: &Doctor, admin: &Admin) -> Result<Facts, ClientError> {
     let asking = Asking { admin, until: Instant::now() + admin.timeout() * TIMEOUTS };
-    let Picture { cluster, topics } = admin.picture().await?;
+    let Picture { cluster, mut topics } = admin.picture().await?;
     if let Some(name) = &doctor.topic
         && !topics.iter().any(|(other, topic)| other == name && topic.is_ok())
     {
-        // It says what is wrong with it: not there, or not for us.
-        admin.describe_topic(name).await?;
+        // Another broker may know one that is new; else this says what is wrong: not there, or not for us.
+        let described = admin.describe_topic(name).await?;
+        topics.retain(|(other, _)| other != name);
+        topics.push((name.clone(), Ok(described)));
     }
     let holders: BTreeSet<NodeId> = topics
         .iter()
