@@ -44,7 +44,10 @@ fn main() -> ExitCode {
 async fn run(cli: Cli) -> anyhow::Result<Exit> {
     let signals = Signals::listen()?;
     let mut global = cli.global;
-    global.settle()?;
+    // These ask no cluster, and work whatever stands in a file of settings.
+    if !matches!(cli.command, Command::Completion { .. } | Command::Version | Command::Probe(_)) {
+        global.settle()?;
+    }
     match cli.command {
         Command::Demo(args) => {
             let demo = commands::demo::Demo {

@@ -152,6 +152,8 @@ fn what_makes_no_sense_is_named_with_its_place_and_what_is_near() {
     assert!(
         place.wrong(&["topic", "list"], &[]).contains("kurier.toml:1: timeout: expected a time")
     );
+    let version = place.kurier(&["version"], &[]);
+    assert_eq!(version.status.code(), Some(0), "it needs no settings: {}", said(&version));
     place.write("project/kurier.toml", "tls.verify = \"no\"\n");
     assert!(place.wrong(&["topic", "list"], &[]).contains("insecure-any-host"));
 }

@@ -281,6 +281,21 @@ async fn whoever_is_not_let_in_is_told_why_within_seconds_with_exit_code_6() {
     }
 }
 
+/// Its standard input is a pipe in which nothing ever comes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_nothing_to_send_yet_is_turned_away_too() {
+    let Some(node) = node().await else { return };
+    let wrong = Profile::sasl("wrong", "PLAIN", WORKER, WRONG, "");
+    let folder = folder(node, &[wrong]);
+    let mut command = kurier(&folder, &["--profile", "wrong", "produce", TOPIC]);
+    let mut idle = command.stdin(Stdio::piped()).spawn().unwrap();
+    let open = idle.stdin.take().unwrap();
+    let output = within("its own end", idle.wait_with_output()).await.unwrap();
+    drop(open);
+    assert_eq!(output.status.code(), Some(6), "{}", said(&output));
+    assert!(said(&output).contains("unknown user or wrong password"), "{}", said(&output));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_right_that_is_missing_is_named_with_exit_code_6() {
     let Some(node) = node().await else { return };

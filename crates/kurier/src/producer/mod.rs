@@ -207,6 +207,12 @@ impl MessageProducer {
         self.offer(&parts, None)?.map_err(|_| SendError::Full)
     }
 
+    /// Waits until nothing is accepted any more, and says why; what was accepted has its outcome by itself.
+    /// For those who wait for something to send, and would learn it only then. Cancel safe.
+    pub async fn gives_up(&self) -> NotAccepting {
+        self.books.refusal().await
+    }
+
     /// Waits until everything that was accepted before is delivered or has failed. Cancel safe.
     ///
     /// # Errors

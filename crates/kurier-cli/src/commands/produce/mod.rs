@@ -39,12 +39,19 @@ pub async fn run(args: ProduceArgs, global: &Global, signals: &Signals) -> anyho
     let mut pace = Pace::new(args.rate);
     let mut next_line = None;
     let sending = async {
-        while let Some(chunk) = next(&mut lines, signals, &tally).await {
+        loop {
+            let chunk = tokio::select! {
+                biased;
+                chunk = next(&mut lines, signals, &tally) => chunk,
+                // Who types nothing would never learn it.
+                why = producer.gives_up() => return Err(why.into()),
+            };
+            let Some(chunk) = chunk else { return Ok(()) };
             for line in chunk {
                 next_line = Some((Arc::clone(&line.file), line.number));
                 pace.next().await;
                 if signals.drain.is_cancelled() {
-                    return Ok(());
+                    return Ok::<(), SendError>(());
                 }
                 match outgoing(&args, &line) {
                     Ok(outgoing) => send(&producer, &args.topic, &outgoing, &line, &tally).await?,
@@ -53,7 +60,6 @@ pub async fn run(args: ProduceArgs, global: &Global, signals: &Signals) -> anyho
                 next_line = None;
             }
         }
-        Ok::<(), SendError>(())
     };
     let told = OnceLock::new();
     let sent = tokio::select! {

@@ -69,6 +69,8 @@ pub(super) struct Books {
     state: Mutex<State>,
     /// After each round of reports, for those who flush.
     pub(super) settled: Notify,
+    /// Nothing is accepted any more.
+    refused: Notify,
     figures: Arc<ProducerFigures>,
 }
 
@@ -126,7 +128,7 @@ impl Books {
             turns: HashMap::new(),
             refusal: None,
         };
-        Self { state: Mutex::new(state), settled: Notify::new(), figures }
+        Self { state: Mutex::new(state), settled: Notify::new(), refused: Notify::new(), figures }
     }
 
     /// Accepts a message if there is room now and nobody waits, or if it comes with the room it waited
@@ -209,6 +211,19 @@ impl Books {
         let waiting: Vec<Waker> = waiting.collect();
         drop(state);
         waiting.into_iter().for_each(Waker::wake);
+        self.refused.notify_waiters();
+    }
+
+    /// Waits until nothing is accepted any more. Cancel safe.
+    pub(super) async fn refusal(&self) -> NotAccepting {
+        loop {
+            let mut refused = std::pin::pin!(self.refused.notified());
+            refused.as_mut().enable();
+            if let Some(refusal) = self.lock().refusal.clone() {
+                return refusal;
+            }
+            refused.await;
+        }
     }
 
     fn poll_turn(&self, place: Place, cx: &mut Context<'_>) -> Poll<Result<(), NotAccepting>> {
