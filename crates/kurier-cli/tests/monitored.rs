@@ -94,8 +94,9 @@ fn a_consumer_is_probed_ready_and_then_not_while_its_cluster_is_away() {
         let failing = format!("failing {client}: cluster: waiting for the cluster for ");
         assert!(away.starts_with("not ready\n") && away.contains(&failing), "{away}");
         assert_eq!(consumer.until("live", 0), live);
-        consumer.process.kill().unwrap();
-        consumer.process.wait().unwrap();
+        consumer.term();
+        let code = consumer.process.wait().unwrap().code();
+        assert_eq!(code, Some(143), "nothing was handled, so nothing is left to commit");
         assert_eq!(consumer.probe("ready").status.code(), Some(5), "it has ended");
     }
 }

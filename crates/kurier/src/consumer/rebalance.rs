@@ -74,6 +74,8 @@ impl Keeper {
                 return self.turns.push_front(Turn::Assign(partitions));
             }
         };
+        // A beginning is found again, by whoever comes next; any other place only when it is committed.
+        let is_found_again = self.config.from == StartFrom::Earliest;
         for (partition, start) in &starts {
             let wake = self.common.mailbox.wake();
             let Some(feed) = PartitionFeed::split(&self.client, partition.clone(), wake) else {
@@ -83,17 +85,14 @@ impl Keeper {
                 self.failed.get_or_insert(crate::ClientError::Kafka { doing, code, reason });
                 return self.turns.push_front(Turn::Assign(partitions));
             };
-            let lane = self.new_lane(partition, *start);
+            let lane = self.new_lane(partition, start.filter(|_| !is_found_again));
             let held = Held::new(feed, lane, self.room, Instant::now());
             self.held.insert(partition.clone(), held);
         }
         if let Err(error) = assign(&self.client, &starts) {
             self.fail(&error, || format!("take in {}", listed(&partitions)));
         }
-        // A beginning is found again; no other place is.
-        if self.config.from != StartFrom::Earliest
-            && starts.iter().any(|(_, start)| start.is_some())
-        {
+        if !is_found_again && starts.iter().any(|(_, start)| start.is_some()) {
             self.committer.hurry();
         }
         self.ends.turned();
