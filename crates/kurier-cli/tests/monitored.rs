@@ -106,7 +106,7 @@ fn a_producer_says_that_it_waits_for_its_cluster_and_that_it_is_back() {
     let cluster = Cluster::run(&["t:1"]);
     let args = ["produce", "t", "--sample", "1000000", "--rate", "50", "--report", "none"];
     let mut producer = Served::start(&cluster, &args);
-    let checks = ["client", "partitions", "cluster", "run"];
+    let checks = ["client", "partitions", "cluster", "outbox", "run"];
     let lines = checks.map(|check| format!("ok producer kurier-producer: {check}\n"));
     assert_eq!(producer.until("ready", 0), format!("ready\n{}", lines.concat()));
     // Too few replicas to write to.

@@ -15,6 +15,7 @@ mod ids;
 mod ledger;
 mod message;
 mod metrics;
+mod outbox;
 mod producer;
 mod reader;
 mod serve;
@@ -57,10 +58,11 @@ pub use message::{
     MessageError, MessageLimits,
 };
 pub use metrics::{METRICS, MetricKind, MetricSpec};
+pub use outbox::{OutboxConfig, OutboxDamage, OutboxError, OutboxStatus, OutboxSync, WhenFull};
 pub use producer::{
-    BuildError, CloseReport, Delivery, DeliveryError, DeliveryReport, FlushError, MessageProducer,
-    NotAccepting, Outcome, OutgoingRecord, ProducerBuilder, ProducerEvent, Receipt, SendError,
-    Ticket, Unsent,
+    Acceptance, BuildError, CloseReport, Delivery, DeliveryError, DeliveryReport, FlushError,
+    MessageProducer, NotAccepting, Outcome, OutgoingRecord, ProducerBuilder, ProducerEvent,
+    Receipt, SendError, Ticket, Unsent,
 };
 pub use reader::{ReadError, ReadUntil, TopicReader};
 #[cfg(feature = "http")]

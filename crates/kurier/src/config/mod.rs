@@ -26,6 +26,11 @@ pub(crate) use producer::MESSAGE_OVERHEAD_BYTES;
 pub use properties::{canonical_name, is_secret, shown};
 pub(crate) use properties::{check_topic_name, native_config};
 
+/// The default of an outbox's limit.
+pub(crate) const fn outbox_bytes_default() -> u64 {
+    options::OUTBOX_BYTES_MAX.default_count() as u64
+}
+
 /// What every client of a cluster has: where it is, what it calls itself, and librdkafka's own
 /// properties that kurier has no option for (sockets, batching, …).
 ///

@@ -146,6 +146,8 @@ options! {
         "After this long with accepted messages and no delivery the producer says, once, that it waits for the cluster.";
     UNKNOWN_TOPIC_GRACE = Producer, "unknown_topic_grace", None, Milliseconds, Some(500), 0, 60_000,
         "How long a topic the cluster does not know is asked about again before `send` fails: one created a moment ago is not known to every broker at once.";
+    OUTBOX_BYTES_MAX = Producer, "outbox.bytes_max", None, Bytes, Some(1024 * MIB), MIB, 1024 * 1024 * MIB,
+        "Undelivered messages in an outbox take at most this much room on the disk, about 60 bytes each included. At the bound new messages wait or are refused, as the outbox's `when_full` says.";
     SESSION_TIMEOUT = Consumer, "session_timeout", Some("session.timeout.ms"), Milliseconds, Some(45_000), 1, HOUR_MS,
         "A member that is silent this long is taken for dead and its partitions go to others.";
     HEARTBEAT_INTERVAL = Consumer, "heartbeat_interval", Some("heartbeat.interval.ms"), Milliseconds, Some(3000), 1, HOUR_MS,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::options::{self, millis};
 use super::{ClientConfig, ConfigProblem, ConfigProblems, Scope, properties};
+use crate::OutboxConfig;
 
 /// How a producer retries and keeps order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -42,6 +43,8 @@ pub struct ProducerConfig {
     pub linger: Duration,
     /// When an accepted message is given up. Default: never. Kafka: `delivery.timeout.ms`.
     pub delivery_deadline: Option<Duration>,
+    /// Where messages are kept on disk until they are delivered. Default: nowhere.
+    pub outbox: Option<OutboxConfig>,
     /// Time without a delivery before the producer says it waits. Default: 3 s.
     pub stall_after: Duration,
     /// How long an unknown topic is asked about again. Default: 500 ms.
@@ -59,6 +62,7 @@ impl ProducerConfig {
             message_bytes_max: options::MESSAGE_BYTES_MAX.default_count(),
             linger: options::LINGER.default_time(),
             delivery_deadline: None,
+            outbox: None,
             stall_after: options::STALL_AFTER.default_time(),
             unknown_topic_grace: options::UNKNOWN_TOPIC_GRACE.default_time(),
         }
@@ -123,6 +127,9 @@ impl ProducerConfig {
                 problems.push(ConfigProblem::new("delivery_deadline", &found, reason));
             }
         }
+        if let Some(outbox) = &self.outbox {
+            self.check_outbox(outbox, problems);
+        }
         // A message that can never be admitted would wait for ever.
         if self.memory_bytes < self.message_bytes_max.saturating_add(MESSAGE_OVERHEAD_BYTES) {
             let reason = format!(
@@ -131,6 +138,31 @@ impl ProducerConfig {
             );
             let found = self.memory_bytes.to_string();
             problems.push(ConfigProblem::new("memory_bytes", &found, reason));
+        }
+    }
+
+    fn check_outbox(&self, outbox: &OutboxConfig, problems: &mut Vec<ConfigProblem>) {
+        let dir = outbox.dir.display().to_string();
+        if self.delivery == DeliveryProfile::OneInFlight {
+            let reason = "not with the classic profile (one-in-flight): that gives a message up after its retries and does not send it again, since those behind it may be delivered by then; an outbox promises to go on. Use the default profile";
+            problems.push(ConfigProblem::new("outbox", &dir, reason));
+        }
+        if self.delivery_deadline.is_some() {
+            let reason =
+                "not together with delivery_deadline: what is in an outbox is not given up";
+            problems.push(ConfigProblem::new("outbox", &dir, reason));
+        }
+        if dir.is_empty() {
+            problems.push(ConfigProblem::new("outbox", &dir, "must name a folder"));
+        }
+        let bytes = usize::try_from(outbox.bytes_max).unwrap_or(usize::MAX);
+        options::OUTBOX_BYTES_MAX.check_count(bytes, problems);
+        if bytes < self.message_bytes_max.saturating_add(MESSAGE_OVERHEAD_BYTES) {
+            let reason = format!(
+                "must hold at least one message of message_bytes_max = {} and {} bytes of overhead",
+                self.message_bytes_max, MESSAGE_OVERHEAD_BYTES
+            );
+            problems.push(ConfigProblem::new("outbox.bytes_max", &bytes.to_string(), reason));
         }
     }
 

@@ -90,6 +90,7 @@ impl Keeper {
             unassigned: self.vitals.unassigned,
             cluster_away: self.waiting.cluster.clone(),
             remaking: None,
+            outbox_full: None,
             topics_missing: self.waiting.topics.clone(),
             leaderless,
             stopped: self.stopped(),

@@ -90,6 +90,14 @@ pub enum Condition {
         /// For how long.
         waited: Duration,
     },
+    /// A producer's outbox is full, or its disk fails: new messages wait or are refused, and what was
+    /// accepted is safe.
+    OutboxNotTaking {
+        /// Why.
+        reason: String,
+        /// For how long.
+        waited: Duration,
+    },
     /// The cluster answers, but these topics do not exist.
     WaitingForTopics {
         /// The missing ones, by name.
@@ -131,6 +139,7 @@ impl Condition {
             Self::PartitionStopped(_)
             | Self::WaitingForCluster { .. }
             | Self::Remaking { .. }
+            | Self::OutboxNotTaking { .. }
             | Self::WaitingForTopics { .. }
             | Self::WithoutLeader { .. }
             | Self::NotAssigned

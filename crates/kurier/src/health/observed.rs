@@ -57,6 +57,8 @@ pub(crate) struct Observed {
     pub(crate) unassigned: bool,
     pub(crate) cluster_away: Option<Absence>,
     pub(crate) remaking: Option<Absence>,
+    /// The outbox takes no new messages.
+    pub(crate) outbox_full: Option<Absence>,
     pub(crate) topics_missing: BTreeSet<String>,
     /// Partitions without a leader, with the time since when.
     pub(crate) leaderless: BTreeMap<TopicPartition, Instant>,
@@ -122,6 +124,10 @@ impl Observed {
         if let Some(Absence { since, reason }) = &self.remaking {
             let waited = now.saturating_duration_since(*since);
             conditions.push(Condition::Remaking { reason: reason.clone(), waited });
+        }
+        if let Some(Absence { since, reason }) = &self.outbox_full {
+            let waited = now.saturating_duration_since(*since);
+            conditions.push(Condition::OutboxNotTaking { reason: reason.clone(), waited });
         }
         if !self.topics_missing.is_empty() {
             let topics = self.topics_missing.iter().cloned().collect();

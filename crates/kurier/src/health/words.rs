@@ -74,6 +74,9 @@ impl Display for Condition {
             Self::Remaking { reason, waited } => {
                 write!(f, "another client is being made for {} ({reason})", Span(*waited))
             }
+            Self::OutboxNotTaking { reason, waited } => {
+                write!(f, "the outbox takes no new messages for {} ({reason})", Span(*waited))
+            }
             Self::WaitingForTopics { topics } => {
                 write!(f, "waiting for topics: {}", topics.join(", "))
             }

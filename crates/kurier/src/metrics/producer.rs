@@ -58,6 +58,10 @@ impl ProducerFigures {
             ProducerEvent::WaitingForCluster { .. }
             | ProducerEvent::ClusterBack
             | ProducerEvent::WithoutLeader { .. }
+            | ProducerEvent::OutboxNotTaking { .. }
+            | ProducerEvent::OutboxTaking
+            | ProducerEvent::OutboxReplaying { .. }
+            | ProducerEvent::OutboxDamaged(_)
             | ProducerEvent::Fatal { .. } => {}
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -12,6 +13,7 @@ use super::client::{Line, Maker, Reaper};
 use super::delivery::DeliveryReport;
 use super::error::BuildError;
 use super::event::{Listener, ProducerEvent};
+use super::keeper::{Feeder, Keeper};
 use super::remake::Again;
 use super::silence::Silence;
 use super::topics::KnownTopics;
@@ -21,7 +23,11 @@ use crate::access::Access;
 use crate::config::native_config;
 use crate::health::{HealthHandle, OwnHandle};
 use crate::metrics::{self, Figures, ProducerFigures, Watch};
-use crate::{ConfigProblems, DeliveryProfile, Monitor, ProducerConfig, Security, TraceContext};
+use crate::outbox::{News, Teller};
+use crate::{
+    ConfigProblems, DeliveryProfile, Monitor, OutboxConfig, ProducerConfig, Security, TraceContext,
+    outbox,
+};
 
 /// A producer in the making; from [`MessageProducer::builder`]. Defaults are those of
 /// [`ProducerConfig`]. Everything is checked by [`build`](Self::build), which reports every problem at
@@ -130,7 +136,15 @@ impl ProducerBuilder {
         &mut self.config
     }
 
-    /// A function that is told of events, on the producer's own thread: it must not block.
+    /// Keeps every message on disk, in this folder, from its acceptance until it is delivered. A path, or
+    /// an [`OutboxConfig`] for more choices. Default: none. Not with the classic profile nor with a
+    /// delivery deadline, which give messages up.
+    pub fn outbox(mut self, outbox: impl Into<OutboxConfig>) -> Self {
+        self.config.outbox = Some(outbox.into());
+        self
+    }
+
+    /// A function that is told of events, on the producer's own threads: it must not block.
     pub fn on_event(mut self, listener: impl Fn(&ProducerEvent) + Send + Sync + 'static) -> Self {
         self.on_event = Listener::new(listener);
         self
@@ -162,8 +176,9 @@ impl ProducerBuilder {
         self
     }
 
-    /// A function that is told of every delivery and failure, on the producer's own thread: it must not
-    /// block. Cheaper than awaiting each [`Delivery`](super::Delivery).
+    /// A function that is told of every delivery and failure, on the producer's own threads: it must not
+    /// block. With an outbox it hears of messages of an earlier process too, and not of those that stay
+    /// in the outbox. Cheaper than awaiting each [`Delivery`](super::Delivery).
     pub fn on_delivery(
         mut self,
         listener: impl Fn(&DeliveryReport) + Send + Sync + 'static,
@@ -175,11 +190,8 @@ impl ProducerBuilder {
     /// Builds it. The cluster need not be there: messages wait for it. Cancel safe.
     ///
     /// # Errors
-    /// Every problem of the configuration, or the system's when it has no thread to give.
-    #[expect(
-        clippy::unused_async,
-        reason = "room to look at the cluster, without a change for callers"
-    )]
+    /// Every problem of the configuration, those of the outbox, or the system's when it has no thread to
+    /// give.
     pub async fn build(mut self) -> Result<MessageProducer, BuildError> {
         let watch = self.monitor.as_ref().map_or(Watch::Nobody, |_| Watch::Someone);
         let figures = Arc::new(ProducerFigures::new(watch));
@@ -192,6 +204,7 @@ impl ProducerBuilder {
             let name = name.map_or("", |(_, name)| name);
             monitor.watch(name, &self.health.get(), Figures::Producer(Arc::clone(&figures)));
         }
+        let keeper = open_outbox(config.outbox.as_ref(), &self.on_event).await?;
         let maker = Maker::new(native_config(&properties), Arc::clone(&figures));
         let made = maker.make();
         let client = made.map_err(|error| ConfigProblems::from_kafka(&error, &properties))?;
@@ -205,6 +218,12 @@ impl ProducerBuilder {
             DeliveryProfile::Default => OnFatal::Remake,
             DeliveryProfile::OneInFlight => OnFatal::GiveUp,
         });
+        let feeder = keeper.as_ref().map(|keeper| {
+            let (keeper, books) = (Arc::clone(keeper), Arc::clone(&books));
+            let on_delivery = self.on_delivery.clone();
+            Feeder { keeper, books, config: config.clone(), on_delivery }
+        });
+        let feeder = feeder.map(spawn_feeder).transpose()?;
         let worker = Worker {
             line: Line::new(client),
             maker,
@@ -223,11 +242,49 @@ impl ProducerBuilder {
             access: Access::of(&properties),
             refused: None,
             unsent: None,
+            keeper: keeper.clone().zip(feeder),
         };
         std::thread::Builder::new()
             .name("kurier-producer".to_owned())
             .spawn(move || worker.run(ended))
-            .map_err(BuildError::Thread)?;
-        Ok(MessageProducer::new(config, on_fatal, books, topics, stop, self.trace, end))
+            .map_err(|error| {
+                if let Some(keeper) = &keeper {
+                    keeper.outbox.stop_reading();
+                }
+                BuildError::Thread(error)
+            })?;
+        let (trace, end) = (self.trace, tokio::sync::Mutex::new(Some(end)));
+        Ok(MessageProducer { config, on_fatal, books, topics, stop, trace, keeper, end })
     }
+}
+
+/// Opens the outbox, if there is to be one, off the runtime: it reads all that is there.
+async fn open_outbox(
+    config: Option<&OutboxConfig>,
+    on_event: &Listener<ProducerEvent>,
+) -> Result<Option<Arc<Keeper>>, BuildError> {
+    let Some(config) = config.cloned() else { return Ok(None) };
+    let told = on_event.clone();
+    let teller = Teller::new(move |news| {
+        told.tell(|| match news {
+            News::NotTaking { reason } => {
+                ProducerEvent::OutboxNotTaking { reason: reason.to_string() }
+            }
+            News::Taking => ProducerEvent::OutboxTaking,
+            News::Damaged(damage) => ProducerEvent::OutboxDamaged(damage),
+        });
+    });
+    let opened = tokio::task::spawn_blocking(move || outbox::open(&config, teller)).await;
+    let outbox = opened.map_err(|error| BuildError::Thread(std::io::Error::other(error)))??;
+    let undelivered = outbox.undelivered_before(outbox.next());
+    if 0 < undelivered {
+        tracing::info!(undelivered, "the outbox has messages of an earlier process");
+        on_event.tell(|| ProducerEvent::OutboxReplaying { undelivered });
+    }
+    Ok(Some(Arc::new(Keeper::new(outbox))))
+}
+
+fn spawn_feeder(feeder: Feeder) -> Result<JoinHandle<()>, BuildError> {
+    let thread = std::thread::Builder::new().name("kurier-outbox-reader".to_owned());
+    thread.spawn(move || feeder.run()).map_err(BuildError::Thread)
 }

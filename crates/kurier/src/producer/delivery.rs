@@ -3,13 +3,15 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use jiff::Timestamp;
 use rdkafka::error::RDKafkaErrorCode;
 use uuid::Uuid;
 
 use super::books::{Books, SlotId};
+use super::error::SendError;
+use super::keeper::{Keeper, Stored};
 use crate::{Offset, PartitionId};
 
 /// Names one accepted message of a producer; they count up in the order of acceptance.
@@ -47,6 +49,16 @@ pub struct DeliveryError {
     /// The same in words.
     pub reason: String,
     pub(super) may_have_been_written: bool,
+    pub(super) whereabouts: Whereabouts,
+}
+
+/// Where a message is that was not delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whereabouts {
+    /// Only with its sender; with an outbox, put aside with the reason.
+    Nowhere,
+    /// In the outbox.
+    Kept,
 }
 
 impl DeliveryError {
@@ -57,7 +69,15 @@ impl DeliveryError {
         self.may_have_been_written
     }
 
-    /// True when sending the same message again may succeed.
+    /// True when the message is safe in the outbox, and is sent once another producer opens it. False
+    /// with an outbox: it is put aside there, with the reason.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        self.whereabouts == Whereabouts::Kept
+    }
+
+    /// True when sending the same message again may succeed; with an outbox that keeps it there is no
+    /// need to.
     #[must_use]
     pub fn is_retriable(&self) -> bool {
         use RDKafkaErrorCode as C;
@@ -110,15 +130,26 @@ pub struct Unsent {
 #[derive(Debug)]
 #[must_use = "the message is on its way, but whether it arrived is only said here"]
 pub struct Delivery {
-    books: Arc<Books>,
-    slot: SlotId,
+    known_to: KnownTo,
     ticket: Ticket,
     taken: bool,
 }
 
+/// Who knows what comes of a message.
+#[derive(Debug)]
+enum KnownTo {
+    Books(Arc<Books>, SlotId),
+    Keeper(Arc<Keeper>),
+}
+
 impl Delivery {
     pub(super) fn new(books: Arc<Books>, slot: SlotId, ticket: Ticket) -> Self {
-        Self { books, slot, ticket, taken: false }
+        Self { known_to: KnownTo::Books(books, slot), ticket, taken: false }
+    }
+
+    /// Of a message in an outbox.
+    pub(super) fn stored(keeper: Arc<Keeper>, ticket: Ticket) -> Self {
+        Self { known_to: KnownTo::Keeper(keeper), ticket, taken: false }
     }
 
     /// The message's place in the order of acceptance.
@@ -133,7 +164,10 @@ impl Future for Delivery {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
         assert!(!self.taken, "a Delivery was polled after it had resolved");
-        let polled = self.books.poll_slot(self.slot, cx);
+        let polled = match &self.known_to {
+            KnownTo::Books(books, slot) => books.poll_slot(*slot, cx),
+            KnownTo::Keeper(keeper) => keeper.poll(self.ticket, cx),
+        };
         self.taken = polled.is_ready();
         polled
     }
@@ -142,7 +176,63 @@ impl Future for Delivery {
 impl Drop for Delivery {
     fn drop(&mut self) {
         if !self.taken {
-            self.books.let_go(self.slot);
+            match &self.known_to {
+                KnownTo::Books(books, slot) => books.let_go(*slot),
+                KnownTo::Keeper(keeper) => keeper.let_go(self.ticket),
+            }
+        }
+    }
+}
+
+/// Resolves when a message is accepted, with its [`Delivery`]. Without an outbox it is already.
+///
+/// Dropped before, the message may be accepted all the same, and nobody hears of its delivery.
+#[derive(Debug)]
+#[must_use = "whether the message is accepted is only said here"]
+pub struct Acceptance(Accepting);
+
+#[derive(Debug)]
+enum Accepting {
+    Accepted(Delivery),
+    Storing(Stored),
+    Over,
+}
+
+impl Acceptance {
+    pub(super) fn of(delivery: Delivery) -> Self {
+        Self(Accepting::Accepted(delivery))
+    }
+
+    pub(super) fn stored(stored: Stored) -> Self {
+        Self(Accepting::Storing(stored))
+    }
+
+    /// The place in the order of acceptance, should the message be accepted.
+    #[must_use]
+    pub fn ticket(&self) -> Option<Ticket> {
+        match &self.0 {
+            Accepting::Accepted(delivery) | Accepting::Storing(Stored { delivery, .. }) => {
+                Some(delivery.ticket())
+            }
+            Accepting::Over => None,
+        }
+    }
+}
+
+impl Future for Acceptance {
+    type Output = Result<Delivery, SendError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let stored = match &mut self.0 {
+            Accepting::Storing(stored) => ready!(Pin::new(&mut stored.acceptance).poll(cx)),
+            _ => Ok(()),
+        };
+        match std::mem::replace(&mut self.0, Accepting::Over) {
+            Accepting::Accepted(delivery) => Poll::Ready(Ok(delivery)),
+            Accepting::Storing(Stored { delivery, keeper, .. }) => {
+                Poll::Ready(stored.map(|()| delivery).map_err(|error| keeper.refused(error)))
+            }
+            Accepting::Over => panic!("an Acceptance was polled after it had resolved"),
         }
     }
 }

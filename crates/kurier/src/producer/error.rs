@@ -6,7 +6,7 @@ use rdkafka::error::RDKafkaErrorCode;
 
 use super::delivery::Unsent;
 use crate::error::needed;
-use crate::{ClientError, ConfigProblems, MessageError};
+use crate::{ClientError, ConfigProblems, MessageError, OutboxError};
 
 /// The message was not accepted: nothing of it is kept, and nothing was written.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -45,6 +45,16 @@ pub enum SendError {
     /// is being sent again.
     #[error("the producer's memory is full: accepted messages wait for the cluster")]
     Full,
+    /// Only from `try_send`, which never waits: with an outbox a message is accepted once it is on disk,
+    /// and that takes a wait.
+    #[error("with an outbox a message is accepted once it is on disk: use send, or queue")]
+    OutboxWaits,
+    /// The outbox is full or its disk fails, and senders do not want to wait.
+    #[error("not accepted: {reason}")]
+    Outbox {
+        /// Why.
+        reason: String,
+    },
     /// Nothing is accepted any more.
     #[error(transparent)]
     NotAccepting(#[from] NotAccepting),
@@ -62,7 +72,10 @@ impl SendError {
     /// True when the same message may be accepted later.
     #[must_use]
     pub fn is_retriable(&self) -> bool {
-        matches!(self, Self::Full | Self::UnknownTopic { .. } | Self::Client { .. })
+        matches!(
+            self,
+            Self::Full | Self::Outbox { .. } | Self::UnknownTopic { .. } | Self::Client { .. }
+        )
     }
 }
 
@@ -88,6 +101,9 @@ pub enum BuildError {
     /// The configuration.
     #[error(transparent)]
     Config(#[from] ConfigProblems),
+    /// The outbox is in use, or can't be read or written.
+    #[error(transparent)]
+    Outbox(#[from] OutboxError),
     /// The system gave no thread.
     #[error("no thread for the producer: {0}")]
     Thread(std::io::Error),
@@ -107,8 +123,11 @@ pub struct FlushError {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[must_use = "what was not sent is only said here"]
 pub struct CloseReport {
-    /// Accepted messages that were not delivered, in the order of acceptance.
+    /// Accepted messages that were not delivered, in the order of acceptance. Empty with an outbox.
     pub unsent: Vec<Unsent>,
+    /// Accepted messages that were not delivered and are safe in the outbox: they are sent once another
+    /// producer opens it.
+    pub kept: u64,
 }
 
 fn why(code: RDKafkaErrorCode) -> String {

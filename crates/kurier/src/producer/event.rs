@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::health::{Absence, HealthHandle, Observed, Phase};
 use crate::metrics::ProducerFigures;
-use crate::{Condition, Ended, TopicPartition};
+use crate::{Condition, Ended, OutboxDamage, TopicPartition};
 
 /// Something that happened to a producer. Each is said once, when it begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +37,21 @@ pub enum ProducerEvent {
         /// How many messages it was given to send again.
         replayed: usize,
     },
+    /// The outbox is full or its disk fails: new messages wait or are refused. What was accepted is safe.
+    OutboxNotTaking {
+        /// Why.
+        reason: String,
+    },
+    /// The outbox takes new messages again.
+    OutboxTaking,
+    /// The outbox has messages of an earlier process, which are sent before anything new.
+    OutboxReplaying {
+        /// How many. Nobody awaits their deliveries; the function set with `on_delivery` hears of them.
+        undelivered: u64,
+    },
+    /// Bytes in the outbox can't be read. They are kept in a file of their own, and what is behind them
+    /// is delivered.
+    OutboxDamaged(OutboxDamage),
     /// The producer can't go on, and another client could not either; its messages have failed.
     Fatal {
         /// Why.
@@ -64,6 +79,13 @@ impl<E> Listener<E> {
     /// The function.
     pub(super) fn get(&self) -> Option<&dyn Fn(&E)> {
         self.0.as_deref().map(|listener| listener as &dyn Fn(&E))
+    }
+
+    /// Tells what is there already.
+    pub(super) fn tell_of(&self, event: &E) {
+        if let Some(listener) = &self.0 {
+            listener(event);
+        }
     }
 
     /// Tells the event, which is only made if someone listens.
@@ -106,6 +128,11 @@ impl ProducerEvent {
                 observed.remaking = Some(Absence { since, reason: reason.clone() });
             }
             Self::Remade { .. } => observed.remaking = None,
+            Self::OutboxNotTaking { reason } => {
+                observed.outbox_full = Some(Absence { since: now, reason: reason.clone() });
+            }
+            Self::OutboxTaking => observed.outbox_full = None,
+            Self::OutboxReplaying { .. } | Self::OutboxDamaged(_) => {}
             Self::Fatal { reason } => {
                 observed.phase = Phase::Failed(Condition::Failed { reason: reason.clone() });
             }

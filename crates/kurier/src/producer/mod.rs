@@ -2,7 +2,8 @@
 //!
 //! `send` checks, waits for room ([`admission`]), takes a slot ([`books`]) and hands the bytes to
 //! librdkafka ([`record`]); one thread ([`worker`]) reads its reports and settles the slots. When the
-//! client can't go on the thread makes another and sends again what is undelivered ([`remake`]).
+//! client can't go on the thread makes another and sends again what is undelivered ([`remake`]). With an
+//! outbox, messages go there first, and from there on the same way ([`keeper`]).
 
 mod admission;
 mod books;
@@ -11,6 +12,7 @@ mod client;
 mod delivery;
 mod error;
 mod event;
+mod keeper;
 mod leaders;
 mod pauses;
 mod record;
@@ -35,13 +37,16 @@ use tokio::sync::oneshot;
 
 use books::{Accepted, Books, Entry, Granted, Refused, SlotId};
 use client::Client;
+use keeper::Keeper;
 use record::{NotTaken, Parts};
 use topics::KnownTopics;
 use traced::TraceSource;
 use worker::{OnFatal, Stop};
 
 pub use builder::ProducerBuilder;
-pub use delivery::{Delivery, DeliveryError, DeliveryReport, Outcome, Receipt, Ticket, Unsent};
+pub use delivery::{
+    Acceptance, Delivery, DeliveryError, DeliveryReport, Outcome, Receipt, Ticket, Unsent,
+};
 pub use error::{BuildError, CloseReport, FlushError, NotAccepting, SendError};
 pub use event::ProducerEvent;
 pub use record::OutgoingRecord;
@@ -79,6 +84,20 @@ use crate::{Content, Message, ProducerConfig, sys};
 ///
 /// The classic profile sends nothing again by itself.
 ///
+/// # With an outbox
+///
+/// [`outbox`](ProducerBuilder::outbox) puts every message on disk before it is accepted, and it stays
+/// there until it is delivered: by this producer, or by the next one that opens the folder.
+///
+/// - What an earlier process has left is sent first, in its order. A message that was delivered just
+///   before the process died can be written again.
+/// - Memory holds what its budget has room for; the rest of an outage lies on disk alone.
+/// - A message that no broker takes (too large, no such topic) fails; it is put aside in the folder, with
+///   the reason, and holds up nothing.
+/// - Closed or dropped, the producer leaves what is undelivered in the outbox; such a delivery resolves
+///   with an error that [is kept](DeliveryError::is_kept).
+/// - A [`Ticket`] goes on counting from one process to the next.
+///
 /// [KIP-360]: https://cwiki.apache.org/confluence/display/KAFKA/KIP-360%3A+Improve+handling+of+unknown+producer
 /// [KIP-467]: https://cwiki.apache.org/confluence/display/KAFKA/KIP-467%3A+Augment+ProduceResponse+error+messaging+for+specific+culprit+records
 ///
@@ -104,6 +123,7 @@ pub struct MessageProducer {
     topics: Arc<KnownTopics>,
     stop: Arc<Stop>,
     trace: TraceSource,
+    keeper: Option<Arc<Keeper>>,
     /// What the thread could not send, until someone has asked.
     end: tokio::sync::Mutex<Option<oneshot::Receiver<Vec<Unsent>>>>,
 }
@@ -114,22 +134,10 @@ impl MessageProducer {
         ProducerBuilder::new(ProducerConfig::new(bootstrap))
     }
 
-    fn new(
-        config: ProducerConfig,
-        on_fatal: OnFatal,
-        books: Arc<Books>,
-        topics: Arc<KnownTopics>,
-        stop: Arc<Stop>,
-        trace: TraceSource,
-        end: oneshot::Receiver<Vec<Unsent>>,
-    ) -> Self {
-        let end = tokio::sync::Mutex::new(Some(end));
-        Self { config, on_fatal, books, topics, stop, trace, end }
-    }
-
     /// Accepts a message: waits until there is room for it, behind those who came before. The first
     /// message to a topic asks the cluster whether it exists; when no broker answers, it is accepted.
-    /// Cancel safe: dropped while it waits, nothing was accepted.
+    /// Cancel safe: dropped while it waits, nothing was accepted; with an outbox, dropped while it waits
+    /// for the disk, the message may be accepted all the same.
     ///
     /// # Errors
     /// When the message can't be sent as it is, or nothing is accepted any more. Nothing is kept then.
@@ -138,16 +146,30 @@ impl MessageProducer {
         topic: &str,
         message: &Message<T>,
     ) -> Result<Delivery, SendError> {
+        self.queue(topic, message).await?.await
+    }
+
+    /// As [`send`](Self::send), but only takes the message's place in the order, and leaves it to the
+    /// caller to await its acceptance: with an outbox one task so keeps the disk busy, as one `fsync`
+    /// serves all that wait. Cancel safe: dropped while it waits for room, nothing was taken.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), but for what the disk says, which the [`Acceptance`] tells.
+    pub async fn queue<T: Content>(
+        &self,
+        topic: &str,
+        message: &Message<T>,
+    ) -> Result<Acceptance, SendError> {
         let trace = self.trace.beside(message.headers());
         let topic = self.checked(topic).await?;
-        let offered = with_buffer(|buffer| {
+        let begun = with_buffer(|buffer| {
             message.write_json(buffer)?;
             let parts = Parts::of_message(&topic, message, buffer).in_trace(trace);
-            let accepted = self.offer(&parts, None)?;
-            Ok::<_, SendError>(accepted.map_err(|_| buffer.clone()))
+            let begun = self.begin(&parts)?;
+            Ok::<_, SendError>(begun.ok_or_else(|| buffer.clone()))
         })?;
-        match offered {
-            Ok(delivery) => Ok(delivery),
+        match begun {
+            Ok(acceptance) => Ok(acceptance),
             Err(value) => {
                 let parts = Parts::of_message(&topic, message, &value).in_trace(trace);
                 self.wait(&parts).await
@@ -165,6 +187,7 @@ impl MessageProducer {
         topic: &str,
         message: &Message<T>,
     ) -> Result<Delivery, SendError> {
+        self.never_waits()?;
         let trace = self.trace.beside(message.headers());
         let topic = self.topics.unchecked(topic)?;
         with_buffer(|buffer| {
@@ -183,12 +206,24 @@ impl MessageProducer {
         topic: &str,
         record: &OutgoingRecord,
     ) -> Result<Delivery, SendError> {
+        self.queue_record(topic, record).await?.await
+    }
+
+    /// Takes the place of a bare record, as [`queue`](Self::queue) does of a message.
+    ///
+    /// # Errors
+    /// As [`queue`](Self::queue).
+    pub async fn queue_record(
+        &self,
+        topic: &str,
+        record: &OutgoingRecord,
+    ) -> Result<Acceptance, SendError> {
         let trace = self.trace.beside(&record.headers);
         let topic = self.checked(topic).await?;
         let parts = Parts::of_record(&topic, record).in_trace(trace);
-        match self.offer(&parts, None)? {
-            Ok(delivery) => Ok(delivery),
-            Err(_) => self.wait(&parts).await,
+        match self.begin(&parts)? {
+            Some(acceptance) => Ok(acceptance),
+            None => self.wait(&parts).await,
         }
     }
 
@@ -201,6 +236,7 @@ impl MessageProducer {
         topic: &str,
         record: &OutgoingRecord,
     ) -> Result<Delivery, SendError> {
+        self.never_waits()?;
         let trace = self.trace.beside(&record.headers);
         let topic = self.topics.unchecked(topic)?;
         let parts = Parts::of_record(&topic, record).in_trace(trace);
@@ -218,6 +254,14 @@ impl MessageProducer {
     /// # Errors
     /// When `deadline` passes first; what is outstanding goes on being sent.
     pub async fn flush(&self, deadline: Duration) -> Result<(), FlushError> {
+        if let Some(keeper) = &self.keeper {
+            let before = keeper.outbox.next();
+            let _ = tokio::time::timeout(deadline, keeper.settled(before)).await;
+            let outstanding = keeper.outbox.undelivered_before(before);
+            let outstanding = usize::try_from(outstanding).unwrap_or(usize::MAX);
+            let error = FlushError { outstanding, waited: deadline };
+            return if outstanding == 0 { Ok(()) } else { Err(error) };
+        }
         let before = self.books.next_ticket();
         let settled = async {
             let mut open = SlotId(0);
@@ -240,15 +284,20 @@ impl MessageProducer {
     }
 
     /// Accepts nothing more, waits up to `deadline` until everything is delivered, gives up the rest and
-    /// says what it was; its deliveries fail. Ends within a few seconds of the deadline. A second call
-    /// reports nothing. Cancel safe: dropped, the producer goes on refusing messages, and the next call
+    /// says what it was; its deliveries fail. With an outbox the rest stays there, and how many that are is
+    /// said. Ends within a few seconds of the deadline. A second call reports nothing. Cancel safe: dropped, the producer goes on refusing messages, and the next call
     /// reports.
     pub async fn close(&self, deadline: Duration) -> CloseReport {
-        self.books.refuse(NotAccepting::Closed);
+        match &self.keeper {
+            Some(keeper) => keeper.refuse(NotAccepting::Closed),
+            None => self.books.refuse(NotAccepting::Closed),
+        }
         let flushed = self.flush(deadline).await;
         if let Err(error) = flushed {
             tracing::warn!(outstanding = error.outstanding, "closing with messages not delivered");
         }
+        // What the outbox still has is not handed over any more.
+        self.books.refuse(NotAccepting::Closed);
         self.stop.now();
         let mut end = self.end.lock().await;
         let Some(reported) = end.as_mut() else { return CloseReport::default() };
@@ -258,7 +307,13 @@ impl MessageProducer {
             Err(_) => self.books.unreported().into_iter().map(|(_, unsent)| unsent).collect(),
         };
         *end = None;
-        CloseReport { unsent }
+        match &self.keeper {
+            Some(keeper) => {
+                let kept = keeper.outbox.undelivered_before(keeper.outbox.next());
+                CloseReport { unsent: Vec::new(), kept }
+            }
+            None => CloseReport { unsent, kept: 0 },
+        }
     }
 
     /// The settings that librdkafka runs with, read back from it; secrets are hidden. None once the
@@ -274,7 +329,29 @@ impl MessageProducer {
         self.topics.checked(|| self.books.client(), topic, grace).await
     }
 
-    async fn wait(&self, parts: &Parts<'_>) -> Result<Delivery, SendError> {
+    fn never_waits(&self) -> Result<(), SendError> {
+        if self.keeper.is_some() { Err(SendError::OutboxWaits) } else { Ok(()) }
+    }
+
+    /// Takes a message if there is room for it now.
+    fn begin(&self, parts: &Parts<'_>) -> Result<Option<Acceptance>, SendError> {
+        match &self.keeper {
+            None => Ok(self.offer(parts, None)?.ok().map(Acceptance::of)),
+            Some(keeper) => {
+                self.check_size(parts)?;
+                Ok(keeper.take_now(parts)?.map(Acceptance::stored))
+            }
+        }
+    }
+
+    async fn wait(&self, parts: &Parts<'_>) -> Result<Acceptance, SendError> {
+        match &self.keeper {
+            None => self.wait_for_memory(parts).await.map(Acceptance::of),
+            Some(keeper) => keeper.take(parts).await.map(Acceptance::stored),
+        }
+    }
+
+    async fn wait_for_memory(&self, parts: &Parts<'_>) -> Result<Delivery, SendError> {
         let mut place = self.books.queue_up(parts.cost());
         loop {
             place.turn().await?;
@@ -293,10 +370,7 @@ impl MessageProducer {
         parts: &Parts<'_>,
         granted: Option<Granted<'a>>,
     ) -> Result<Result<Delivery, Option<Granted<'a>>>, SendError> {
-        let (found, max) = (parts.bytes(), self.config.message_bytes_max);
-        if max < found {
-            return Err(SendError::TooLarge { topic: parts.topic.to_string(), found, max });
-        }
+        self.check_size(parts)?;
         let cost = parts.cost();
         let entry = |ticket| Entry {
             ticket,
@@ -308,7 +382,7 @@ impl MessageProducer {
         };
         let send = |client: &Client, slot| {
             let taken = parts.hand_over(client, slot);
-            taken.map_err(|not_taken| self.refused(parts.topic, not_taken))
+            taken.map_err(|not_taken| refused(parts.topic, not_taken, self.on_fatal))
         };
         Ok(match self.books.accept(granted, entry, cost, send)? {
             Accepted::At(slot, ticket) => Ok(Delivery::new(Arc::clone(&self.books), slot, ticket)),
@@ -316,18 +390,27 @@ impl MessageProducer {
         })
     }
 
-    fn refused(&self, topic: &Arc<str>, not_taken: NotTaken) -> Refused<SendError> {
-        let topic = topic.to_string();
-        match (not_taken, self.on_fatal) {
-            (NotTaken::Fatal(_), OnFatal::Remake) => Refused::ClientBroke,
-            (NotTaken::Fatal(reason), OnFatal::GiveUp | OnFatal::GaveUp) => {
-                Refused::Error(NotAccepting::Fatal(reason).into())
-            }
-            (NotTaken::Code(code), _) if topics::is_unknown(code) => {
-                Refused::Error(SendError::UnknownTopic { topic })
-            }
-            (NotTaken::Code(code), _) => Refused::Error(SendError::Client { topic, code }),
+    fn check_size(&self, parts: &Parts<'_>) -> Result<(), SendError> {
+        let (found, max) = (parts.bytes(), self.config.message_bytes_max);
+        if max < found {
+            return Err(SendError::TooLarge { topic: parts.topic.to_string(), found, max });
         }
+        Ok(())
+    }
+}
+
+/// What it means that librdkafka did not take a record.
+fn refused(topic: &Arc<str>, not_taken: NotTaken, on_fatal: OnFatal) -> Refused<SendError> {
+    let topic = topic.to_string();
+    match (not_taken, on_fatal) {
+        (NotTaken::Fatal(_), OnFatal::Remake) => Refused::ClientBroke,
+        (NotTaken::Fatal(reason), OnFatal::GiveUp | OnFatal::GaveUp) => {
+            Refused::Error(NotAccepting::Fatal(reason).into())
+        }
+        (NotTaken::Code(code), _) if topics::is_unknown(code) => {
+            Refused::Error(SendError::UnknownTopic { topic })
+        }
+        (NotTaken::Code(code), _) => Refused::Error(SendError::Client { topic, code }),
     }
 }
 
@@ -341,7 +424,9 @@ impl Drop for MessageProducer {
     fn drop(&mut self) {
         self.books.refuse(NotAccepting::Closed);
         let under_way = self.books.under_way();
-        if under_way > 0 {
+        if let Some(keeper) = &self.keeper {
+            keeper.refuse(NotAccepting::Closed);
+        } else if under_way > 0 {
             tracing::warn!(under_way, "a producer was dropped with messages not delivered");
         }
         self.stop.now();

@@ -1,5 +1,6 @@
 //! One record on its way out: as a caller gives it, and as librdkafka gets it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use uuid::Uuid;
 use super::books::{Route, SlotId};
 use super::client::Client;
 use crate::config::MESSAGE_OVERHEAD_BYTES;
+use crate::outbox::Entry;
 use crate::trace::{TRACEPARENT, TRACEPARENT_LEN};
 use crate::{Content, Headers, Message, PartitionId, TraceContext};
 
@@ -92,6 +94,40 @@ impl<'a> Parts<'a> {
     pub(super) fn in_trace(mut self, trace: Option<TraceContext>) -> Self {
         self.trace = trace;
         self
+    }
+
+    pub(super) fn of_entry(topic: &'a Arc<str>, entry: &'a Entry<'_, Headers>) -> Self {
+        Self {
+            topic,
+            id: entry.id,
+            key: entry.key,
+            value: entry.value,
+            headers: &entry.headers,
+            timestamp_ms: entry.timestamp_ms,
+            partition: entry.partition,
+            trace: None,
+        }
+    }
+
+    /// Its headers, that of its trace included.
+    pub(super) fn all_headers(&self) -> Cow<'a, Headers> {
+        let Some(trace) = &self.trace else { return Cow::Borrowed(self.headers) };
+        let mut headers = self.headers.clone();
+        headers.push(TRACEPARENT, Some(trace.to_string().into()));
+        Cow::Owned(headers)
+    }
+
+    /// As an outbox keeps it, with [these headers](Self::all_headers).
+    pub(super) fn entry<'h>(&'h self, headers: &'h Headers) -> Entry<'h, &'h Headers> {
+        Entry {
+            topic: self.topic,
+            id: self.id,
+            key: self.key,
+            value: self.value,
+            headers,
+            timestamp_ms: self.timestamp_ms,
+            partition: self.partition,
+        }
     }
 
     pub(super) fn bytes(&self) -> usize {

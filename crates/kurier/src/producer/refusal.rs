@@ -40,9 +40,8 @@ impl Worker {
         let reason = error.to_string();
         tracing::error!(reason, "the producer can't go on");
         self.on_fatal = OnFatal::GaveUp;
-        self.books.refuse(NotAccepting::Refused(error.clone()));
-        self.refused = Some(error);
-        self.fail_held(RDKafkaErrorCode::Fatal);
+        self.refused = Some(error.clone());
+        self.give_up(NotAccepting::Refused(error));
         self.line.client.purge(PurgeConfig::default().queue().inflight());
         self.on_event.tell(|| ProducerEvent::Fatal { reason });
     }

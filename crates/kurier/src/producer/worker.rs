@@ -1,8 +1,10 @@
 //! The thread that serves librdkafka: reports by the batch, errors, and the end.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -12,9 +14,10 @@ use tokio::sync::oneshot;
 
 use super::books::{Books, Entry, SlotId};
 use super::client::{Line, Maker, Reaper};
-use super::delivery::{DeliveryError, DeliveryReport, Outcome, Receipt, Unsent};
+use super::delivery::{DeliveryError, DeliveryReport, Outcome, Receipt, Unsent, Whereabouts};
 use super::error::NotAccepting;
 use super::event::{Listener, ProducerEvent};
+use super::keeper::Keeper;
 use super::pauses::Progress;
 use super::refusal::explained;
 use super::remake::Again;
@@ -69,6 +72,8 @@ pub(super) struct Worker {
     pub(super) access: Access,
     /// Why the cluster does not have this producer, if it does not.
     pub(super) refused: Option<ClientError>,
+    /// With an outbox, that and the thread that reads it.
+    pub(super) keeper: Option<(Arc<Keeper>, JoinHandle<()>)>,
     /// Failures, once the end has begun.
     pub(super) unsent: Option<Vec<Unsent>>,
 }
@@ -93,6 +98,9 @@ impl Worker {
             self.watch();
         }
         let unsent = self.end();
+        if let Some((keeper, feeder)) = self.keeper.take() {
+            keeper.end(feeder);
+        }
         self.books.give_up_client();
         self.reaper.take(self.line);
         self.reaper.finish();
@@ -183,12 +191,17 @@ impl Worker {
             return;
         }
         self.again.progress = Progress::Some;
-        let Self { again, topics, unsent, on_fatal, refused, .. } = self;
+        let Self { again, topics, unsent, on_fatal, refused, keeper, .. } = self;
+        // What is given up with this producer is not given up by its outbox.
+        let kept = keeper.is_some() && (unsent.is_some() || *on_fatal == OnFatal::GaveUp);
         let outcome = |entry: Entry, report: &Report| {
             let (ticket, id) = (entry.ticket, entry.id);
             let absence = again.absence(&entry.topic, report);
-            let outcome = outcome(entry, report, absence, refused.as_ref());
-            if let Err(error) = &outcome {
+            let mut outcome = outcome(entry, report, absence, refused.as_ref());
+            if let Err(error) = &mut outcome {
+                if kept {
+                    error.whereabouts = Whereabouts::Kept;
+                }
                 if is_unknown(error.code) {
                     topics.forget(&error.topic);
                 }
@@ -206,7 +219,15 @@ impl Worker {
             }
             outcome
         };
-        self.books.settle(reports, outcome, self.on_delivery.get());
+        match keeper {
+            None => self.books.settle(reports, outcome, self.on_delivery.get()),
+            Some((keeper, _)) => {
+                let settled = RefCell::new(Vec::with_capacity(reports.len()));
+                let note = |report: &DeliveryReport| settled.borrow_mut().push(report.clone());
+                self.books.settle(reports, outcome, Some(&note));
+                keeper.settle(&settled.into_inner(), &self.on_delivery);
+            }
+        }
         reports.clear();
     }
 
@@ -222,11 +243,22 @@ impl Worker {
             OnFatal::Remake | OnFatal::GiveUp => {
                 tracing::error!(reason, "the producer can't go on");
                 self.on_fatal = OnFatal::GaveUp;
-                self.books.refuse(NotAccepting::Fatal(reason.clone()));
-                self.fail_held(RDKafkaErrorCode::Fatal);
+                self.give_up(NotAccepting::Fatal(reason.clone()));
                 self.on_event.tell(|| ProducerEvent::Fatal { reason });
             }
             OnFatal::GaveUp => {}
+        }
+    }
+
+    /// Accepts nothing any more. What is held fails, or stays in the outbox.
+    pub(super) fn give_up(&mut self, refusal: NotAccepting) {
+        if let Some((keeper, _)) = &self.keeper {
+            keeper.refuse(refusal.clone());
+        }
+        self.books.refuse(refusal);
+        self.fail_held(RDKafkaErrorCode::Fatal);
+        if let Some((keeper, _)) = &self.keeper {
+            keeper.keep_the_rest();
         }
     }
 
@@ -276,9 +308,11 @@ fn outcome(
             timestamp: report.timestamp_ms.and_then(|ms| Timestamp::from_millisecond(ms).ok()),
         }),
         Some(code) => {
-            let said = explained(refused, code).unwrap_or_else(|| (code, reason(code, absence)));
+            let (code, reason) =
+                explained(refused, code).unwrap_or_else(|| (code, reason(code, absence)));
             let may_have_been_written = report.persisted.max(entry.before) != Persisted::No;
-            Err(DeliveryError { topic, code: said.0, reason: said.1, may_have_been_written })
+            let whereabouts = Whereabouts::Nowhere;
+            Err(DeliveryError { topic, code, reason, may_have_been_written, whereabouts })
         }
     }
 }

@@ -48,6 +48,8 @@ enum Check {
     Partitions,
     /// A broker answers.
     Cluster,
+    /// The outbox takes new messages, or there is none.
+    Outbox,
     /// The topics exist.
     Topics,
     /// The group has given a share.
@@ -62,7 +64,7 @@ const CHECKS: &[(Kind, Question, &[Check])] = &[
     (
         Kind::Producer,
         Question::Ready,
-        &[Check::Client, Check::Partitions, Check::Cluster, Check::Run],
+        &[Check::Client, Check::Partitions, Check::Cluster, Check::Outbox, Check::Run],
     ),
     (Kind::Consumer, Question::Live, &[Check::Client, Check::Reading]),
     (
@@ -149,6 +151,7 @@ impl Check {
             Condition::ReadingStalled { .. } => Self::Reading,
             Condition::PartitionStopped(_) | Condition::WithoutLeader { .. } => Self::Partitions,
             Condition::WaitingForCluster { .. } => Self::Cluster,
+            Condition::OutboxNotTaking { .. } => Self::Outbox,
             Condition::WaitingForTopics { .. } => Self::Topics,
             Condition::NotAssigned => Self::Assignment,
             Condition::Draining | Condition::Ended(_) | Condition::NotStarted => Self::Run,
@@ -161,6 +164,7 @@ impl Check {
             Self::Reading => "reading",
             Self::Partitions => "partitions",
             Self::Cluster => "cluster",
+            Self::Outbox => "outbox",
             Self::Topics => "topics",
             Self::Assignment => "assignment",
             Self::Run => "run",
@@ -251,6 +255,17 @@ mod tests {
     }
 
     #[test]
+    fn an_outbox_that_takes_nothing_is_a_producers_check() {
+        let (reason, waited) = ("no space left".to_owned(), Duration::from_secs(3));
+        let full = vec![Condition::OutboxNotTaking { reason, waited }];
+        let told = answer(Question::Ready, &[client(Kind::Producer, full.clone())]);
+        let Answer::No(body) = &told else { panic!("{told:?}") };
+        assert!(body.contains("failing producer orders-1: outbox: the outbox takes no"), "{body}");
+        let live = answer(Question::Live, &[client(Kind::Producer, full)]);
+        assert!(matches!(live, Answer::Yes(_)));
+    }
+
+    #[test]
     fn one_of_several_clients_is_enough_and_none_is_alive_but_not_ready() {
         let well = client(Kind::Producer, Vec::new());
         let ill = client(Kind::Consumer, vec![Condition::NotAssigned]);
@@ -258,7 +273,7 @@ mod tests {
         assert!(
             matches!(&both, Answer::No(body) if body.contains("ok producer orders-1: cluster"))
         );
-        let checks = ["client", "partitions", "cluster", "run"];
+        let checks = ["client", "partitions", "cluster", "outbox", "run"];
         let lines = checks.map(|check| format!("ok producer orders-1: {check}\n"));
         let yes = format!("ready\n{}", lines.concat());
         assert_eq!(answer(Question::Ready, &[well]), Answer::Yes(yes));

@@ -132,7 +132,8 @@ impl Books {
     }
 
     /// Accepts a message if there is room now and nobody waits, or if it comes with the room it waited
-    /// for; `send` hands it to librdkafka under the lock.
+    /// for; `send` hands it to librdkafka under the lock. `entry` gets the ticket that is due, and may have
+    /// a later one.
     ///
     /// # Errors
     /// When nothing is accepted any more, or `send` fails; nothing is kept then.
@@ -179,10 +180,11 @@ impl Books {
         if let Some(granted) = granted {
             granted.use_up(&mut state);
         }
-        let ticket = Ticket(state.next_ticket);
-        state.next_ticket += 1;
+        let entry = entry(Ticket(state.next_ticket));
+        let ticket = entry.ticket;
+        state.next_ticket = ticket.0 + 1;
         state.under_way += 1;
-        state.slots[slot] = Slot::UnderWay { entry: entry(ticket), listener: Listener::Held };
+        state.slots[slot] = Slot::UnderWay { entry, listener: Listener::Held };
         // The next in the queue comes after this one, which is in librdkafka's hands now.
         state.grant();
         state.count(&self.figures);

@@ -2,6 +2,7 @@
 //! cluster that elects, refuses and dies is in the workspace's tests.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod outbox;
 mod remake;
 mod vanished;
 

@@ -100,7 +100,7 @@ pub(super) fn remade(event: &ProducerEvent) -> bool {
     matches!(event, ProducerEvent::Remade { .. })
 }
 
-fn break_client(producer: &MessageProducer) {
+pub(super) fn break_client(producer: &MessageProducer) {
     let client = producer.books.client().unwrap();
     sys::break_for_good(&client, RDKafkaErrorCode::OutOfOrderSequenceNumber);
 }
@@ -110,7 +110,7 @@ const EACH: usize = 300;
 
 /// Sixteen tasks send at once, each its own key; `meanwhile` begins once a quarter is accepted, and the
 /// last message of each key waits for its end. What came of each message, by key.
-async fn load(
+pub(super) async fn load(
     producer: &Arc<MessageProducer>,
     meanwhile: impl Future<Output = ()>,
 ) -> Vec<Vec<Option<Outcome>>> {
@@ -147,7 +147,7 @@ async fn load(
     within("the load", tasks.join_all()).await
 }
 
-fn assert_all_delivered_in_order(cluster: &Mock, outcomes: &[Vec<Option<Outcome>>]) {
+pub(super) fn assert_all_delivered_in_order(cluster: &Mock, outcomes: &[Vec<Option<Outcome>>]) {
     for outcome in outcomes.iter().flatten() {
         assert!(matches!(outcome, Some(Ok(_))), "{outcome:?}");
     }

@@ -1,0 +1,39 @@
+//! The outbox: messages on disk from their acceptance until they are delivered.
+//!
+//! One thread writes ([`writer`]): it appends what waits to the active segment ([`log`]), makes it
+//! durable with one `fsync` for all, answers those who wait, writes down what is delivered, and deletes
+//! segments in which everything is. Whoever sends to Kafka reads the segments in order ([`reader`]), also
+//! what was written a moment ago: what a process before has left, what memory has no room for, and what
+//! is new are one and the same stream.
+//!
+//! It knows nothing of Kafka and of deliveries; the producer does.
+
+mod aside;
+mod batch;
+mod config;
+mod disk;
+mod entry;
+mod frame;
+mod index;
+mod lock;
+mod log;
+mod open;
+mod reader;
+mod segment;
+mod settled;
+mod shared;
+mod status;
+mod survey;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub(crate) use batch::{Acceptance, NotStored};
+pub use config::{OutboxConfig, OutboxSync, WhenFull};
+pub(crate) use entry::Entry;
+pub(crate) use frame::Sequence;
+pub use open::OutboxError;
+pub(crate) use open::open;
+pub(crate) use reader::Reader;
+pub(crate) use shared::{News, Outbox, Teller};
+pub use status::{OutboxDamage, OutboxStatus};

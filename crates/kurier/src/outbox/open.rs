@@ -1,0 +1,110 @@
+//! Opens an outbox: takes the lock, looks at what is there, and keeps what can be read.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::aside::keep_damaged;
+use super::config::OutboxConfig;
+use super::disk::{Disk, RealDisk};
+use super::frame::Salt;
+use super::index::{Change, Index};
+use super::lock::{Lock, NoLock};
+use super::log::Log;
+use super::shared::{News, Outbox, Shared, Teller};
+use super::status::OutboxDamage;
+use super::survey::Survey;
+use super::writer::{Thread, remove};
+
+/// An outbox can't be opened or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OutboxError {
+    /// Another process, or another producer of this one, uses it.
+    #[error("the outbox {} is in use{}", dir.display(), holder.map_or_else(String::new, |pid| format!(" by process {pid}")))]
+    InUse {
+        /// Its folder.
+        dir: PathBuf,
+        /// The process, if it could be told.
+        holder: Option<u32>,
+    },
+    /// The disk, or a file that a later version has written.
+    #[error("the outbox {}: {error}", dir.display())]
+    Io {
+        /// Its folder.
+        dir: PathBuf,
+        /// The reason.
+        error: io::Error,
+    },
+}
+
+impl OutboxError {
+    pub(super) fn io(dir: &Path, error: io::Error) -> Self {
+        Self::Io { dir: dir.to_owned(), error }
+    }
+}
+
+/// Opens the outbox of `config`; its news go to `teller`, on other threads. Blocks: it reads all that is
+/// there.
+///
+/// # Errors
+/// When another process uses it, or the disk fails.
+pub(crate) fn open(config: &OutboxConfig, teller: Teller) -> Result<Outbox, OutboxError> {
+    open_on(Arc::new(RealDisk), config, teller)
+}
+
+/// As [`open`], writing to this disk.
+pub(super) fn open_on(
+    disk: Arc<dyn Disk>,
+    config: &OutboxConfig,
+    teller: Teller,
+) -> Result<Outbox, OutboxError> {
+    let dir = &config.dir;
+    let failed = |error| OutboxError::io(dir, error);
+    std::fs::create_dir_all(dir).map_err(failed)?;
+    let lock = Lock::take(dir).map_err(|no_lock| match no_lock {
+        NoLock::Held(holder) => OutboxError::InUse { dir: dir.clone(), holder },
+        NoLock::Io(error) => failed(error),
+    })?;
+    let (index, damages) = recover(&*disk, dir).map_err(failed)?;
+    damages.into_iter().for_each(|damage| teller.tell(News::Damaged(damage)));
+    // Whatever is random serves.
+    let salt = Salt(Uuid::new_v4().as_u64_pair().1);
+    let segment_bytes = config.segment_bytes();
+    let log =
+        Log::new(Arc::clone(&disk), dir.clone(), salt, config.sync, segment_bytes, index.next());
+    let bytes_max = config.bytes_max;
+    let shared = Shared::new(dir.clone(), salt, bytes_max, config.when_full, teller, index);
+    let shared = Arc::new(shared);
+    let thread = Thread::start(Arc::clone(&shared), disk, log, lock).map_err(failed)?;
+    Ok(Outbox { shared, thread })
+}
+
+/// Looks at everything, cuts off what was not written whole, keeps aside what is damaged, and deletes
+/// what is delivered.
+fn recover(disk: &dyn Disk, dir: &Path) -> io::Result<(Index, Vec<OutboxDamage>)> {
+    let survey = Survey::of(dir)?;
+    let mut damages = Vec::new();
+    for segment in &survey.segments {
+        for damaged in &segment.damaged {
+            damages.extend(keep_damaged(disk, dir, segment.id, damaged)?);
+        }
+        if segment.end < segment.bytes {
+            tracing::info!(bytes = segment.torn, "a message that was not accepted is cut off");
+            let mut file = disk.open(&dir.join(segment.id.file()))?;
+            file.truncate(segment.end)?;
+            file.sync()?;
+        }
+    }
+    let mut index = survey.index();
+    let finished = index.finished(None);
+    // Also those that hold nothing: the next segment may begin with the same number.
+    for id in &finished {
+        remove(disk, dir, *id)?;
+    }
+    index.apply(finished.into_iter().map(Change::Gone));
+    disk.sync_dir(dir)?;
+    Ok((index, damages))
+}
