@@ -11,8 +11,10 @@ use crate::exit::{self, UsageError};
 use crate::settings::Settings;
 
 mod operate;
+mod outbox;
 
 pub use operate::{AlterArgs, Chosen, DescribeArgs, Place, ResetArgs, Watch};
+pub use outbox::{OutboxArgs, OutboxCommand};
 
 /// At-least-once messaging on Apache Kafka.
 #[derive(Debug, Parser)]
@@ -128,6 +130,9 @@ pub enum Command {
     Topic(TopicCommand),
     /// Send messages: from files, from standard input, or samples
     Produce(ProduceArgs),
+    /// Messages that wait on disk: status, drain, verify
+    #[command(subcommand)]
+    Outbox(OutboxCommand),
     /// Print messages as they are handled, and commit what was printed
     #[command(subcommand)]
     Consume(ConsumeCommand),
@@ -353,7 +358,10 @@ pub struct ProduceArgs {
     /// How messages are retried
     #[arg(long, default_value = "default")]
     pub delivery: Delivery,
-    /// What to print of deliveries: nothing, a summary, a JSON line for each
+    #[command(flatten)]
+    pub outbox: OutboxArgs,
+    /// What to print of deliveries: nothing, a summary, a JSON line for each; with an outbox also a line
+    /// for each message that is safe on disk
     #[arg(long, default_value = "summary")]
     pub report: ReportKind,
     /// Serve health and metrics over HTTP there: /livez, /readyz and /metrics; port 0 takes a free one

@@ -66,6 +66,7 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Group(command) => commands::group::run(command, &global, &signals).await,
         Command::Doctor(args) => commands::doctor::run(args, &global).await,
         Command::Produce(args) => commands::produce::run(args, &global, &signals).await,
+        Command::Outbox(command) => commands::outbox::run(command, &global, &signals).await,
         Command::Consume(command) => commands::consume::run(command, &global, &signals).await,
         Command::Probe(command) => commands::probe::run(command, &global).await,
         Command::Profile(command) => commands::profile::run(&command, &global),

@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod group;
 mod line;
 mod monitored;
+pub mod outbox;
 pub mod probe;
 pub mod produce;
 pub mod profile;

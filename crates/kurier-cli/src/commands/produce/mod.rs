@@ -1,6 +1,7 @@
 //! `kurier produce`: lines, JSON or samples in, messages out; a line that cannot be sent is named, and
 //! the rest goes on.
 
+mod accepting;
 mod input;
 mod outgoing;
 
@@ -9,11 +10,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use kurier::{DeliveryProfile, DeliveryReport, MessageProducer, Monitor, SendError};
+use kurier::{DeliveryProfile, DeliveryReport, MessageProducer, Monitor, NotAccepting, SendError};
 use serde_json::{Value, json};
 
+use self::accepting::{Accepting, Unaccepted};
 use self::input::{Line, Lines, source};
-use self::outgoing::{Outgoing, outgoing};
+use self::outgoing::outgoing;
 use super::{monitored, reach};
 use crate::args::{Delivery, Global, Input, Output, ProduceArgs, ReportKind, Sample};
 use crate::exit::{self, Exit, UsageError};
@@ -27,7 +29,10 @@ use crate::signals::Signals;
 pub async fn run(args: ProduceArgs, global: &Global, signals: &Signals) -> anyhow::Result<Exit> {
     check(&args)?;
     let served = monitored::serve(args.metrics.as_deref()).await?;
-    reach(global).await?;
+    // With an outbox a message is safe without a cluster.
+    if args.outbox.dir.is_none() {
+        reach(global).await?;
+    }
     if args.wait_for_topic {
         wait_for_topic(&args.topic, global, signals).await?;
     }
@@ -38,6 +43,7 @@ pub async fn run(args: ProduceArgs, global: &Global, signals: &Signals) -> anyho
     let mut lines = source(&args);
     let mut pace = Pace::new(args.rate);
     let mut next_line = None;
+    let mut accepting = Accepting::new(&args, &tally);
     let sending = async {
         loop {
             let chunk = tokio::select! {
@@ -46,7 +52,10 @@ pub async fn run(args: ProduceArgs, global: &Global, signals: &Signals) -> anyho
                 // Who types nothing would never learn it.
                 why = producer.gives_up() => return Err(why.into()),
             };
-            let Some(chunk) = chunk else { return Ok(()) };
+            let Some(chunk) = chunk else {
+                accepting.finish().await;
+                return Ok(());
+            };
             for line in chunk {
                 next_line = Some((Arc::clone(&line.file), line.number));
                 pace.next().await;
@@ -54,8 +63,13 @@ pub async fn run(args: ProduceArgs, global: &Global, signals: &Signals) -> anyho
                     return Ok::<(), SendError>(());
                 }
                 match outgoing(&args, &line) {
-                    Ok(outgoing) => send(&producer, &args.topic, &outgoing, &line, &tally).await?,
-                    Err(reason) => tally.bad(&line, &reason),
+                    Ok(outgoing) => {
+                        accepting.send(&producer, &args.topic, &outgoing, &line, &tally).await?;
+                    }
+                    Err(reason) => tally.bad(&line.file, line.number, &reason),
+                }
+                if accepting.is_over() {
+                    return Ok(());
                 }
                 next_line = None;
             }
@@ -77,18 +91,30 @@ pub async fn run(args: ProduceArgs, global: &Global, signals: &Signals) -> anyho
     };
     monitored::close(served).await;
     sent?;
+    // What was waiting for the disk has its answer by now, unless a report is not read.
+    let _ = tokio::time::timeout(LAST_WAIT, accepting.finish()).await;
+    let unaccepted = match accepting.unaccepted() {
+        Some(Unaccepted { error: SendError::NotAccepting(NotAccepting::Closed), file, number }) => {
+            Some((file, number))
+        }
+        Some(Unaccepted { error, .. }) => return Err(error.into()),
+        None => None,
+    };
     // Only a signal leaves lines behind, and it is the end of samples without end.
     let left = match args.sample {
         Some(Sample::Endless) => None,
-        _ => next_line.or_else(|| first_of(lines.try_recv().ok()?.ok()?)),
+        _ => unaccepted.or(next_line).or_else(|| first_of(lines.try_recv().ok()?.ok()?)),
     };
     let delivered = tally.delivered.load(Ordering::Relaxed);
     let (failed, bad) = (tally.failed.load(Ordering::Relaxed), tally.bad.load(Ordering::Relaxed));
     // Without a report, what has failed since is on its way into it.
-    let unsent = report.map_or_else(
-        || tally.accepted.load(Ordering::Relaxed).saturating_sub(delivered + failed_before),
-        |report| report.unsent.len() as u64,
-    );
+    let left_over =
+        || tally.accepted.load(Ordering::Relaxed).saturating_sub(delivered + failed_before);
+    let (unsent, kept) = match report {
+        Some(report) => (report.unsent.len() as u64, report.kept),
+        None if args.outbox.dir.is_some() => (0, left_over()),
+        None => (left_over(), 0),
+    };
     if args.report == ReportKind::Summary {
         let summary = Summary {
             topic: &args.topic,
@@ -97,6 +123,7 @@ pub async fn run(args: ProduceArgs, global: &Global, signals: &Signals) -> anyho
             failed: failed.saturating_sub(unsent),
             bad,
             unsent,
+            kept: args.outbox.dir.is_some().then_some(kept),
         };
         output::unless_unread(summary.print(global.output))?;
     }
@@ -106,7 +133,13 @@ pub async fn run(args: ProduceArgs, global: &Global, signals: &Signals) -> anyho
     if unsent > 0 {
         tracing::error!(unsent, "incomplete: these messages were accepted and not delivered");
     }
-    if unsent > 0 || left.is_some() {
+    if kept > 0 {
+        tracing::error!(
+            kept,
+            "incomplete: these messages are safe in the outbox and not delivered"
+        );
+    }
+    if unsent + kept > 0 || left.is_some() {
         return Ok(Exit::Incomplete);
     }
     let unprinted = tally.unprinted.load(Ordering::Relaxed);
@@ -151,27 +184,33 @@ struct Summary<'a> {
     failed: u64,
     bad: u64,
     unsent: u64,
+    /// With an outbox.
+    kept: Option<u64>,
 }
 
 impl Summary<'_> {
     fn print(&self, form: Output) -> io::Result<()> {
-        let Self { topic, seconds, delivered, failed, bad, unsent } = self;
+        let Self { topic, seconds, delivered, failed, bad, unsent, kept } = self;
         match form {
             Output::Json => output::json(&json!({
                 "event": "summary", "topic": topic, "seconds": seconds, "delivered": delivered,
-                "failed": failed, "bad_lines": bad, "unsent": unsent,
+                "failed": failed, "bad_lines": bad, "unsent": unsent, "kept": kept,
             })),
-            Output::Table => output::text(&format!(
-                "{} delivered to {topic} in {seconds:.1} s; {failed} failed, {}, {unsent} unsent\n",
-                counted(*delivered, "message"),
-                counted(*bad, "bad line"),
-            )),
+            Output::Table => {
+                let kept = kept.map(|kept| format!(", {kept} kept in the outbox"));
+                output::text(&format!(
+                    "{} delivered to {topic} in {seconds:.1} s; {failed} failed, {}, {unsent} unsent{}\n",
+                    counted(*delivered, "message"),
+                    counted(*bad, "bad line"),
+                    kept.unwrap_or_default(),
+                ))
+            }
         }
     }
 }
 
 /// Longer than any process lives; a year.
-const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+pub(super) const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// How long a producer that was told to end waits for its acknowledgements. Supervisors follow a SIGTERM
 /// with a SIGKILL, which could say nothing of what is left.
 const SHUTDOWN: Duration = Duration::from_secs(30);
@@ -190,9 +229,18 @@ struct Tally {
 }
 
 impl Tally {
-    fn bad(&self, line: &Line, reason: &str) {
+    fn bad(&self, file: &str, number: u64, reason: &str) {
         self.bad.fetch_add(1, Ordering::Relaxed);
-        tracing::error!("{}:{}: {reason}", line.file, line.number);
+        tracing::error!("{file}:{number}: {reason}");
+    }
+
+    /// A line of a report. When nobody reads, the exit code is still right.
+    fn print(&self, report: &Value) {
+        if let Err(error) = output::unless_unread(output::json(report))
+            && !self.unprinted.swap(true, Ordering::Relaxed)
+        {
+            tracing::error!("standard output: {error}; reports are missing");
+        }
     }
 }
 
@@ -210,12 +258,8 @@ async fn producer(
             tally.refused.fetch_or(exit::is_refusal(error.code), Ordering::Relaxed);
             tracing::error!(ticket = report.ticket.0, "{error}");
         }
-        // When nobody reads, the exit code is still right.
-        if each
-            && let Err(error) = output::unless_unread(output::json(&reported(report)))
-            && !tally.unprinted.swap(true, Ordering::Relaxed)
-        {
-            tracing::error!("standard output: {error}; reports are missing");
+        if each {
+            tally.print(&reported(report));
         }
     };
     let mut builder = MessageProducer::builder(global.bootstrap());
@@ -226,6 +270,9 @@ async fn producer(
             Delivery::OneInFlight => DeliveryProfile::OneInFlight,
         })
         .on_delivery(settle);
+    if let Some(outbox) = args.outbox.config() {
+        builder = builder.outbox(outbox);
+    }
     if let Some(monitor) = monitor {
         builder = builder.monitor(monitor);
     }
@@ -247,7 +294,7 @@ fn reported(report: &DeliveryReport) -> Value {
 
 /// Ends with the second signal, or [`SHUTDOWN`] after the first, which it notes in `told`: whoever waits
 /// again has what is left of that time.
-async fn no_more_patience(signals: &Signals, told: &OnceLock<Instant>) {
+pub(super) async fn no_more_patience(signals: &Signals, told: &OnceLock<Instant>) {
     let late = async {
         signals.drain.cancelled().await;
         let told = *told.get_or_init(Instant::now);
@@ -261,32 +308,6 @@ async fn no_more_patience(signals: &Signals, told: &OnceLock<Instant>) {
 
 fn first_of(chunk: Vec<Line>) -> Option<(Arc<str>, u64)> {
     chunk.into_iter().next().map(|line| (line.file, line.number))
-}
-
-async fn send(
-    producer: &MessageProducer,
-    topic: &str,
-    outgoing: &Outgoing,
-    line: &Line,
-    tally: &Tally,
-) -> Result<(), SendError> {
-    let sent = match outgoing {
-        Outgoing::Text(message) => producer.send(topic, message).await,
-        Outgoing::Json(message) => producer.send(topic, message).await,
-        Outgoing::Bare(record) => producer.send_record(topic, record).await,
-    };
-    match sent {
-        // Its outcome goes to the tally.
-        Ok(delivery) => {
-            tally.accepted.fetch_add(1, Ordering::Relaxed);
-            drop(delivery);
-        }
-        Err(error @ (SendError::Message(_) | SendError::TooLarge { .. })) => {
-            tally.bad(line, &error.to_string());
-        }
-        Err(error) => return Err(error),
-    }
-    Ok(())
 }
 
 async fn next(lines: &mut Lines, signals: &Signals, tally: &Tally) -> Option<Vec<Line>> {

@@ -1,0 +1,123 @@
+//! `kurier outbox`: what is in an outbox, sending it, checking it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::Context;
+use kurier::{DeliveryReport, MessageProducer, OutboxStatus};
+use serde_json::{Value, json};
+
+use super::produce::{FOR_EVER, no_more_patience};
+use crate::args::{Global, OutboxCommand, Output};
+use crate::exit::Exit;
+use crate::output;
+use crate::signals::Signals;
+
+/// Runs one of the commands.
+///
+/// # Errors
+/// When there is no such folder, it can't be read, or another process uses it.
+pub async fn run(
+    command: OutboxCommand,
+    global: &Global,
+    signals: &Signals,
+) -> anyhow::Result<Exit> {
+    match command {
+        OutboxCommand::Status { dir } => {
+            print(&dir, &OutboxStatus::read(&dir)?, global.output)?;
+            Ok(Exit::Done)
+        }
+        OutboxCommand::Verify { dir } => {
+            let status = OutboxStatus::read(&dir)?;
+            print(&dir, &status, global.output)?;
+            let whole = status.damaged.is_empty() && status.kept.is_empty();
+            Ok(if whole { Exit::Done } else { Exit::Loss })
+        }
+        OutboxCommand::Drain { dir } => drain(&dir, global, signals).await,
+    }
+}
+
+async fn drain(dir: &Path, global: &Global, signals: &Signals) -> anyhow::Result<Exit> {
+    // A misspelt name must not become a new outbox.
+    std::fs::read_dir(dir).with_context(|| format!("the outbox {}", dir.display()))?;
+    let (delivered, failed) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let counts = (Arc::clone(&delivered), Arc::clone(&failed));
+    let count = move |report: &DeliveryReport| match &report.outcome {
+        Ok(_) => drop(counts.0.fetch_add(1, Ordering::Relaxed)),
+        Err(error) => {
+            counts.1.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(ticket = report.ticket.0, "{error}; put aside in the outbox");
+        }
+    };
+    let mut builder = MessageProducer::builder(global.bootstrap()).outbox(dir).on_delivery(count);
+    builder.config_mut().client = global.client();
+    let producer = builder.build().await?;
+    let told = std::sync::OnceLock::new();
+    let report = tokio::select! {
+        report = producer.close(global.timeout.unwrap_or(FOR_EVER)) => report,
+        () = no_more_patience(signals, &told) => producer.close(std::time::Duration::ZERO).await,
+    };
+    let (delivered, failed) = (delivered.load(Ordering::Relaxed), failed.load(Ordering::Relaxed));
+    let kept = report.kept;
+    output::unless_unread(match global.output {
+        Output::Json => output::json(&json!({
+            "event": "summary", "delivered": delivered, "failed": failed, "kept": kept,
+        })),
+        Output::Table => output::text(&format!(
+            "{delivered} messages delivered; {failed} failed and put aside, {kept} kept in the outbox\n"
+        )),
+    })?;
+    if 0 < kept {
+        tracing::error!(kept, "incomplete: these messages stay in the outbox");
+        return Ok(Exit::Incomplete);
+    }
+    Ok(if 0 < failed { Exit::Failed } else { signals.exit() })
+}
+
+fn print(dir: &Path, status: &OutboxStatus, form: Output) -> std::io::Result<()> {
+    match form {
+        Output::Json => output::json(&as_json(dir, status)),
+        Output::Table => output::text(&as_text(dir, status)),
+    }
+}
+
+fn as_json(dir: &Path, status: &OutboxStatus) -> Value {
+    let damaged = status.damaged.iter().map(|damage| {
+        json!({
+            "file": damage.file, "offset": damage.offset, "bytes": damage.bytes,
+            "ticket": damage.ticket, "kept_in": damage.kept_in,
+        })
+    });
+    json!({
+        "dir": dir, "used_by": status.used_by, "undelivered": status.undelivered,
+        "bytes": status.bytes, "segments": status.segments, "rejected": status.rejected,
+        "torn_bytes": status.torn_bytes, "damaged": damaged.collect::<Vec<_>>(),
+        "kept_aside": status.kept,
+    })
+}
+
+fn as_text(dir: &Path, status: &OutboxStatus) -> String {
+    let OutboxStatus { undelivered, bytes, segments, rejected, torn_bytes, .. } = status;
+    let mut text = format!(
+        "{}: {undelivered} messages undelivered, {bytes} bytes in {segments} segments\n",
+        dir.display()
+    );
+    if let Some(pid) = status.used_by {
+        text += &format!("in use by process {pid}\n");
+    }
+    if 0 < *rejected {
+        text +=
+            &format!("{rejected} messages that no broker takes are put aside, with the reason\n");
+    }
+    if 0 < *torn_bytes {
+        text += &format!("{torn_bytes} bytes of a message that was not accepted\n");
+    }
+    for damage in &status.damaged {
+        text += &format!("{damage}\n");
+    }
+    for file in &status.kept {
+        text += &format!("{}: damaged bytes, kept\n", file.display());
+    }
+    text
+}
