@@ -13,6 +13,7 @@ pub mod cluster;
 mod evidence;
 pub mod fleet;
 pub mod follow;
+pub mod killed;
 pub mod load;
 pub mod process;
 pub mod proxy;

@@ -23,6 +23,7 @@ mod network;
 mod operators;
 mod order;
 mod outage;
+mod outbox;
 mod patience;
 mod poison;
 mod pressure;
