@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use kurier::{Admin, Condition, ConsumerEvent, HealthHandle, NodeId};
-use kurier_tests::cluster::{Role, admin, wait_until_in_sync};
+use kurier_tests::cluster::{Kind, Role, admin, wait_until_in_sync};
 use kurier_tests::scene::{Scene, TOPIC, take};
 use kurier_tests::senders::Sending;
 use rdkafka::ClientConfig;
@@ -127,6 +127,9 @@ async fn coordinator(admin: &Admin, group: &str, wanted: impl Fn(NodeId) -> bool
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn control_of_librdkafkas_own_clients_some_ask_the_dead_coordinator_for_ever() {
     let scene = Scene::set("asked-again", 3).await;
+    if scene.cluster.kind() == Kind::ApacheKafka {
+        return crate::not_run("there it was not seen: 40 clients found the next coordinator");
+    }
     let member = scene.run(scene.member("1"), take);
     let admin = admin(scene.bootstrap()).unwrap();
     let role = Role::Coordinator(scene.group.clone());

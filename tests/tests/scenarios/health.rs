@@ -236,7 +236,8 @@ async fn partitions_that_nobody_can_lead_cost_readiness_and_the_others_go_on() {
     let report = within("a close", producer.close(Duration::from_secs(60))).await;
     assert_eq!(report.unsent, []);
     until_it_says("all is handled", async || all_handled(&*cluster, 3).await).await;
-    assert_eq!(consumer.stop().await.handled, 2 * PARTITIONS as u64);
+    // Where the node also coordinated the group, what was not committed comes again.
+    assert!(2 * PARTITIONS as u64 <= consumer.stop().await.handled);
     eprintln!(
         "{:?}: {} of {PARTITIONS} without a leader, told {told:.1?} after: {ill}",
         cluster.kind(),

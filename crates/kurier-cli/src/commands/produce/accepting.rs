@@ -10,9 +10,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::Tally;
 use super::input::Line;
 use super::outgoing::Outgoing;
+use super::tally::Tally;
 use crate::args::{ProduceArgs, ReportKind};
 
 /// Messages that may wait for the disk.

@@ -3,23 +3,27 @@
 
 mod accepting;
 mod input;
+mod outcome;
 mod outgoing;
+mod pace;
+mod tally;
 
-use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use kurier::{DeliveryProfile, DeliveryReport, MessageProducer, Monitor, NotAccepting, SendError};
-use serde_json::{Value, json};
 
 use self::accepting::{Accepting, Unaccepted};
 use self::input::{Line, Lines, source};
+use self::outcome::Outcome;
 use self::outgoing::outgoing;
+use self::pace::Pace;
+use self::tally::Tally;
 use super::{monitored, reach};
-use crate::args::{Delivery, Global, Input, Output, ProduceArgs, ReportKind, Sample};
-use crate::exit::{self, Exit, UsageError};
-use crate::output::{self, counted};
+use crate::args::{Delivery, Global, Input, ProduceArgs, ReportKind, Sample};
+use crate::exit::{Exit, UsageError};
+use crate::output;
 use crate::signals::Signals;
 
 /// Sends everything, and waits until it is delivered.
@@ -105,48 +109,19 @@ pub async fn run(args: ProduceArgs, global: &Global, signals: &Signals) -> anyho
         Some(Sample::Endless) => None,
         _ => unaccepted.or(next_line).or_else(|| first_of(lines.try_recv().ok()?.ok()?)),
     };
-    let delivered = tally.delivered.load(Ordering::Relaxed);
-    let (failed, bad) = (tally.failed.load(Ordering::Relaxed), tally.bad.load(Ordering::Relaxed));
-    // Without a report, what has failed since is on its way into it.
-    let left_over =
-        || tally.accepted.load(Ordering::Relaxed).saturating_sub(delivered + failed_before);
+    let has_outbox = args.outbox.dir.is_some();
     let (unsent, kept) = match report {
         Some(report) => (report.unsent.len() as u64, report.kept),
-        None if args.outbox.dir.is_some() => (0, left_over()),
-        None => (left_over(), 0),
+        // Without a report, what has failed since is on its way into it.
+        None if has_outbox => (0, tally.left_over(failed_before)),
+        None => (tally.left_over(failed_before), 0),
     };
+    let kept = has_outbox.then_some(kept);
+    let outcome = Outcome::new(&tally, begun.elapsed(), unsent, kept, left);
     if args.report == ReportKind::Summary {
-        let summary = Summary {
-            topic: &args.topic,
-            seconds: begun.elapsed().as_secs_f64(),
-            delivered,
-            failed: failed.saturating_sub(unsent),
-            bad,
-            unsent,
-            kept: args.outbox.dir.is_some().then_some(kept),
-        };
-        output::unless_unread(summary.print(global.output))?;
+        output::unless_unread(outcome.print(&args.topic, global.output))?;
     }
-    if let Some((file, line)) = &left {
-        tracing::error!("incomplete: stopped before {file}:{line}; nothing from there on was sent");
-    }
-    if unsent > 0 {
-        tracing::error!(unsent, "incomplete: these messages were accepted and not delivered");
-    }
-    if kept > 0 {
-        tracing::error!(
-            kept,
-            "incomplete: these messages are safe in the outbox and not delivered"
-        );
-    }
-    if unsent + kept > 0 || left.is_some() {
-        return Ok(Exit::Incomplete);
-    }
-    let unprinted = tally.unprinted.load(Ordering::Relaxed);
-    if tally.refused.load(Ordering::Relaxed) {
-        return Ok(Exit::Unauthorized);
-    }
-    Ok(if failed + bad > 0 || unprinted { Exit::Failed } else { signals.exit() })
+    Ok(outcome.exit(signals))
 }
 
 fn check(args: &ProduceArgs) -> Result<(), UsageError> {
@@ -177,38 +152,6 @@ async fn wait_for_topic(topic: &str, global: &Global, signals: &Signals) -> anyh
     Ok(())
 }
 
-struct Summary<'a> {
-    topic: &'a str,
-    seconds: f64,
-    delivered: u64,
-    failed: u64,
-    bad: u64,
-    unsent: u64,
-    /// With an outbox.
-    kept: Option<u64>,
-}
-
-impl Summary<'_> {
-    fn print(&self, form: Output) -> io::Result<()> {
-        let Self { topic, seconds, delivered, failed, bad, unsent, kept } = self;
-        match form {
-            Output::Json => output::json(&json!({
-                "event": "summary", "topic": topic, "seconds": seconds, "delivered": delivered,
-                "failed": failed, "bad_lines": bad, "unsent": unsent, "kept": kept,
-            })),
-            Output::Table => {
-                let kept = kept.map(|kept| format!(", {kept} kept in the outbox"));
-                output::text(&format!(
-                    "{} delivered to {topic} in {seconds:.1} s; {failed} failed, {}, {unsent} unsent{}\n",
-                    counted(*delivered, "message"),
-                    counted(*bad, "bad line"),
-                    kept.unwrap_or_default(),
-                ))
-            }
-        }
-    }
-}
-
 /// Longer than any process lives; a year.
 pub(super) const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// How long a producer that was told to end waits for its acknowledgements. Supervisors follow a SIGTERM
@@ -216,34 +159,6 @@ pub(super) const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 const SHUTDOWN: Duration = Duration::from_secs(30);
 /// How long a producer whose time is up may take to say what it could not send.
 const LAST_WAIT: Duration = Duration::from_secs(3);
-#[derive(Debug, Default)]
-struct Tally {
-    accepted: AtomicU64,
-    delivered: AtomicU64,
-    failed: AtomicU64,
-    bad: AtomicU64,
-    /// The cluster does not let this client in, or not write.
-    refused: AtomicBool,
-    /// A report could not be printed though someone reads.
-    unprinted: AtomicBool,
-}
-
-impl Tally {
-    fn bad(&self, file: &str, number: u64, reason: &str) {
-        self.bad.fetch_add(1, Ordering::Relaxed);
-        tracing::error!("{file}:{number}: {reason}");
-    }
-
-    /// A line of a report. When nobody reads, the exit code is still right.
-    fn print(&self, report: &Value) {
-        if let Err(error) = output::unless_unread(output::json(report))
-            && !self.unprinted.swap(true, Ordering::Relaxed)
-        {
-            tracing::error!("standard output: {error}; reports are missing");
-        }
-    }
-}
-
 async fn producer(
     args: &ProduceArgs,
     global: &Global,
@@ -251,17 +166,6 @@ async fn producer(
     monitor: Option<&Monitor>,
 ) -> anyhow::Result<MessageProducer> {
     let (tally, each) = (Arc::clone(tally), args.report == ReportKind::Each);
-    let settle = move |report: &DeliveryReport| {
-        let count = if report.outcome.is_ok() { &tally.delivered } else { &tally.failed };
-        count.fetch_add(1, Ordering::Relaxed);
-        if let Err(error) = &report.outcome {
-            tally.refused.fetch_or(exit::is_refusal(error.code), Ordering::Relaxed);
-            tracing::error!(ticket = report.ticket.0, "{error}");
-        }
-        if each {
-            tally.print(&reported(report));
-        }
-    };
     let mut builder = MessageProducer::builder(global.bootstrap());
     builder.config_mut().client = global.client();
     builder = builder
@@ -269,7 +173,7 @@ async fn producer(
             Delivery::Default => DeliveryProfile::Default,
             Delivery::OneInFlight => DeliveryProfile::OneInFlight,
         })
-        .on_delivery(settle);
+        .on_delivery(move |report: &DeliveryReport| tally.settle(report, each));
     if let Some(outbox) = args.outbox.config() {
         builder = builder.outbox(outbox);
     }
@@ -277,19 +181,6 @@ async fn producer(
         builder = builder.monitor(monitor);
     }
     Ok(builder.build().await?)
-}
-
-fn reported(report: &DeliveryReport) -> Value {
-    match &report.outcome {
-        Ok(receipt) => json!({
-            "event": "delivered", "id": report.id, "topic": &*receipt.topic,
-            "partition": receipt.partition.0, "offset": receipt.offset.map(|offset| offset.0),
-        }),
-        Err(error) => json!({
-            "event": "failed", "id": report.id, "topic": &*error.topic, "reason": error.reason,
-            "may_have_been_written": error.may_have_been_written(),
-        }),
-    }
 }
 
 /// Ends with the second signal, or [`SHUTDOWN`] after the first, which it notes in `told`: whoever waits
@@ -324,27 +215,5 @@ async fn next(lines: &mut Lines, signals: &Signals, tally: &Tally) -> Option<Vec
                 }
             },
         }
-    }
-}
-
-/// Holds sends back to a rate.
-struct Pace {
-    every: Option<Duration>,
-    due: Instant,
-}
-
-impl Pace {
-    fn new(rate: Option<u64>) -> Self {
-        let every = rate.map(|rate| Duration::from_secs(1).div_f64(rate as f64));
-        Self { every, due: Instant::now() }
-    }
-
-    async fn next(&mut self) {
-        let Some(every) = self.every else { return };
-        // Finer than a millisecond is not slept: the average holds all the same.
-        if Duration::from_millis(1) < self.due.saturating_duration_since(Instant::now()) {
-            tokio::time::sleep_until(self.due.into()).await;
-        }
-        self.due += every;
     }
 }

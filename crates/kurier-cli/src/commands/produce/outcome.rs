@@ -1,0 +1,104 @@
+//! How a `produce` ended: the summary, what is left, the exit code.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::tally::Tally;
+use crate::args::Output;
+use crate::exit::Exit;
+use crate::output::{self, counted};
+use crate::signals::Signals;
+
+/// The figures of the end.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    took: Duration,
+    delivered: u64,
+    /// Given up, beside what was only not sent in time.
+    failed: u64,
+    bad: u64,
+    unsent: u64,
+    /// With an outbox: safe in it, and not delivered.
+    kept: Option<u64>,
+    /// The first line that was not sent.
+    left: Option<(Arc<str>, u64)>,
+    refused: bool,
+    unprinted: bool,
+}
+
+impl Outcome {
+    /// Takes the counters as they are now.
+    pub(super) fn new(
+        tally: &Tally,
+        took: Duration,
+        unsent: u64,
+        kept: Option<u64>,
+        left: Option<(Arc<str>, u64)>,
+    ) -> Self {
+        Self {
+            took,
+            delivered: tally.delivered.load(Ordering::Relaxed),
+            failed: tally.failed.load(Ordering::Relaxed).saturating_sub(unsent),
+            bad: tally.bad.load(Ordering::Relaxed),
+            unsent,
+            kept,
+            left,
+            refused: tally.refused.load(Ordering::Relaxed),
+            unprinted: tally.unprinted.load(Ordering::Relaxed),
+        }
+    }
+
+    /// One line, or one object.
+    pub(super) fn print(&self, topic: &str, form: Output) -> io::Result<()> {
+        let Self { delivered, failed, bad, unsent, kept, .. } = self;
+        let seconds = self.took.as_secs_f64();
+        match form {
+            Output::Json => output::json(&json!({
+                "event": "summary", "topic": topic, "seconds": seconds, "delivered": delivered,
+                "failed": failed, "bad_lines": bad, "unsent": unsent, "kept": kept,
+            })),
+            Output::Table => {
+                let kept = kept.map(|kept| format!(", {kept} kept in the outbox"));
+                output::text(&format!(
+                    "{} delivered to {topic} in {seconds:.1} s; {failed} failed, {}, {unsent} unsent{}\n",
+                    counted(*delivered, "message"),
+                    counted(*bad, "bad line"),
+                    kept.unwrap_or_default(),
+                ))
+            }
+        }
+    }
+
+    /// Says what is left, and gives the code.
+    pub(super) fn exit(&self, signals: &Signals) -> Exit {
+        let Self { unsent, left, .. } = self;
+        let kept = self.kept.unwrap_or(0);
+        if let Some((file, line)) = left {
+            tracing::error!(
+                "incomplete: stopped before {file}:{line}; nothing from there on was sent"
+            );
+        }
+        if 0 < *unsent {
+            tracing::error!(unsent, "incomplete: these messages were accepted and not delivered");
+        }
+        if 0 < kept {
+            tracing::error!(
+                kept,
+                "incomplete: these messages are safe in the outbox and not delivered"
+            );
+        }
+        if 0 < unsent + kept || left.is_some() {
+            Exit::Incomplete
+        } else if self.refused {
+            Exit::Unauthorized
+        } else if 0 < self.failed + self.bad || self.unprinted {
+            Exit::Failed
+        } else {
+            signals.exit()
+        }
+    }
+}
