@@ -78,6 +78,17 @@ fn the_page_of_metrics_says_what_the_table_says() {
     is_the_page("docs/metrics.md", &page);
 }
 
+#[test]
+fn the_alerts_of_the_operators_page_are_on_metrics_that_there_are() {
+    let page = include_str!("../../docs/operations.md");
+    let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
+    let named = page.split(word).filter(|it| it.starts_with("kurier_"));
+    let unknown: Vec<&str> =
+        named.clone().filter(|it| METRICS.iter().all(|metric| metric.name != *it)).collect();
+    assert_eq!(unknown, Vec::<&str>::new());
+    assert!(5 < named.count(), "the page names metrics to alert on");
+}
+
 fn metric_row(page: &mut String, metric: &MetricSpec) {
     let kind = match metric.kind {
         MetricKind::Counter => "counter",
