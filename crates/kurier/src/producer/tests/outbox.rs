@@ -132,7 +132,7 @@ async fn a_producer_that_can_not_go_on_leaves_everything_in_the_outbox_and_its_c
     drop(client);
     assert!(within("the outcome", delivery).await.unwrap_err().is_kept());
     let error = producer.send(TOPIC, &numbered(1)).await.unwrap_err();
-    assert!(matches!(error, SendError::NotAccepting(NotAccepting::Fatal(_))), "{error}");
+    assert!(matches!(error, SendError::NotAccepting(NotAccepting::Refused(_))), "{error}");
     assert_eq!(within("the close", producer.close(SOON * 100)).await.kept, 1);
     assert_eq!(undelivered(&dir), 1);
     back(&cluster);
