@@ -45,7 +45,7 @@ pub struct Global {
     /// How results are printed
     #[arg(short, long, global = true, default_value = "table")]
     pub output: Output,
-    /// How long to wait for the cluster [default: 10s; produce and consume wait for ever]
+    /// How long to wait for the cluster [default: 10s; produce, consume and outbox drain wait for ever]
     #[arg(long, global = true, value_name = "TIME", value_parser = duration)]
     pub timeout: Option<Duration>,
     /// Say more on standard error; twice for even more
@@ -330,7 +330,7 @@ pub enum ProfileCommand {
 pub struct ProduceArgs {
     /// The topic to send to
     pub topic: String,
-    /// Files to read; standard input without, or as -
+    /// Files to read; - is standard input, and so is none
     pub files: Vec<PathBuf>,
     /// What a line of input is; an empty one is nothing
     #[arg(long, default_value = "lines")]
@@ -429,7 +429,7 @@ pub struct ConsumeArgs {
     /// This instance's name [default: the host's name]
     #[arg(long)]
     pub instance: Option<String>,
-    /// Be a static member under the instance's name: a restart costs no rebalance
+    /// Be a static member under the name of --instance: a restart costs no rebalance
     #[arg(long = "static", visible_alias = "static-membership", requires = "instance")]
     pub static_membership: bool,
     /// Time between two commits of what is handled [default: 1s]

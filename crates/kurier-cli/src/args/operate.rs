@@ -83,7 +83,7 @@ pub struct AlterArgs {
 
 #[derive(Debug, Args)]
 pub struct DescribeArgs {
-    /// The topics; all without, but for Kafka's own
+    /// The topics [default: all but Kafka's own]
     pub names: Vec<String>,
     /// Only partitions of which not all replicas are in sync
     #[arg(long)]

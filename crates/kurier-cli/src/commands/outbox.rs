@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::produce::{FOR_EVER, no_more_patience};
 use crate::args::{Global, OutboxCommand, Output};
 use crate::exit::Exit;
-use crate::output;
+use crate::output::{self, counted};
 use crate::signals::Signals;
 
 /// Runs one of the commands.
@@ -65,7 +65,8 @@ async fn drain(dir: &Path, global: &Global, signals: &Signals) -> anyhow::Result
             "event": "summary", "delivered": delivered, "failed": failed, "kept": kept,
         })),
         Output::Table => output::text(&format!(
-            "{delivered} messages delivered; {failed} failed and put aside, {kept} kept in the outbox\n"
+            "{} delivered; {failed} failed and put aside, {kept} kept in the outbox\n",
+            counted(delivered, "message")
         )),
     })?;
     if 0 < kept {
@@ -100,18 +101,20 @@ fn as_json(dir: &Path, status: &OutboxStatus) -> Value {
 fn as_text(dir: &Path, status: &OutboxStatus) -> String {
     let OutboxStatus { undelivered, bytes, segments, rejected, torn_bytes, .. } = status;
     let mut text = format!(
-        "{}: {undelivered} messages undelivered, {bytes} bytes in {segments} segments\n",
-        dir.display()
+        "{}: {} undelivered, {} in {}\n",
+        dir.display(),
+        counted(*undelivered, "message"),
+        counted(*bytes, "byte"),
+        counted(*segments, "segment")
     );
     if let Some(pid) = status.used_by {
         text += &format!("in use by process {pid}\n");
     }
     if 0 < *rejected {
-        text +=
-            &format!("{rejected} messages that no broker takes are put aside, with the reason\n");
+        text += &format!("{} put aside, with the reason\n", counted(*rejected, "message"));
     }
     if 0 < *torn_bytes {
-        text += &format!("{torn_bytes} bytes of a message that was not accepted\n");
+        text += &format!("{} of a message that was not accepted\n", counted(*torn_bytes, "byte"));
     }
     for damage in &status.damaged {
         text += &format!("{damage}\n");

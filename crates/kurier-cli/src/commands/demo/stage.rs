@@ -17,6 +17,7 @@ use super::sender::Sender;
 use super::story::Story;
 use super::witness::{BATCH, SINGLE, Witness};
 use super::{Demo, audit};
+use crate::output::counted;
 
 /// Everybody who takes part.
 pub struct Stage {
@@ -220,7 +221,8 @@ impl Stage {
         let leads = cluster.info().nodes.iter().find(|it| it.node == node).map_or(0, |it| it.leads);
         cluster.kill(node).await?;
         self.kills += 1;
-        story.tell(&format!("node {node} is KILLED: its sockets die; it led {leads} partition(s)"));
+        let led = counted(leads, "partition");
+        story.tell(&format!("node {node} is KILLED: its sockets die; it led {led}"));
         Ok(())
     }
 
