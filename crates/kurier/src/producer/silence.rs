@@ -82,7 +82,8 @@ impl Silence {
         if !self.said && self.stall_after <= silent {
             let reason = self.suspicion.take();
             let reason = reason.map(|(_, reason)| reason);
-            let reason = reason.unwrap_or_else(|| format!("nothing was delivered for {silent:?}"));
+            let reason =
+                reason.unwrap_or_else(|| format!("nothing was delivered for {silent:.1?}"));
             self.wait_for_cluster(reason);
         }
         let in_doubt = self.said || self.suspicion.is_some();
