@@ -172,6 +172,8 @@ fn a_probe_that_nobody_answers_ends_in_time_with_its_own_code() {
     drop(silent);
     let refused = probe("live", &address, "5s");
     assert_eq!(refused.status.code(), Some(5), "{}", said(&refused));
+    let nonsense = probe("live", "9464", "5s");
+    assert_eq!(nonsense.status.code(), Some(2), "{}", said(&nonsense));
     // Another server, which knows no such path.
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = other.local_addr().unwrap().to_string();

@@ -107,11 +107,27 @@ fn damage_is_found_by_verify_and_stays_found_when_the_rest_was_sent() {
     assert_eq!((&found["undelivered"], &found["damaged"][0]["ticket"]), (&2.into(), &1.into()));
     let cluster = Cluster::run(&["t:1"]);
     let drained = cluster.kurier(&["outbox", "drain", dir], "");
-    assert_eq!(drained.status.code(), Some(0), "{}", said(&drained));
+    assert_eq!(drained.status.code(), Some(3), "{}", said(&drained));
     assert!(said(&drained).contains("are damaged; kept in"), "{}", said(&drained));
+    assert!(String::from_utf8(drained.stdout).unwrap().contains("DAMAGED"));
     let again = kurier(&["outbox", "verify", dir]);
     assert_eq!(again.status.code(), Some(3), "{}", said(&again));
     assert!(String::from_utf8(again.stdout).unwrap().contains("damaged bytes, kept"));
+}
+
+/// Its own messages are all there; one that was accepted before is not.
+#[test]
+fn a_produce_that_finds_damage_does_not_end_as_if_all_were_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().to_str().unwrap();
+    leave(dir, "3");
+    flip(folder.path(), b"Test message 2");
+    let cluster = Cluster::run(&["t:1"]);
+    let args = ["-o", "json", "produce", "t", "--sample", "1", "--outbox", dir];
+    let next = cluster.kurier(&args, "");
+    assert_eq!(next.status.code(), Some(3), "{}", said(&next));
+    let summary = lines(&next).remove(0);
+    assert_eq!((&summary["delivered"], &summary["damaged"]), (&3.into(), &1.into()), "{summary}");
 }
 
 fn flip(dir: &Path, text: &[u8]) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context;
-use kurier::{DeliveryReport, MessageProducer, OutboxStatus};
+use kurier::{DeliveryReport, MessageProducer, OutboxStatus, ProducerEvent};
 use serde_json::{Value, json};
 
 use super::produce::{FOR_EVER, no_more_patience};
@@ -50,7 +50,14 @@ async fn drain(dir: &Path, global: &Global, signals: &Signals) -> anyhow::Result
             tracing::error!(ticket = report.ticket.0, "{error}; put aside in the outbox");
         }
     };
-    let mut builder = MessageProducer::builder(global.bootstrap()).outbox(dir).on_delivery(count);
+    let damaged = Arc::new(AtomicU64::new(0));
+    let noted = Arc::clone(&damaged);
+    let note = move |event: &ProducerEvent| {
+        let damaged = u64::from(matches!(event, ProducerEvent::OutboxDamaged(_)));
+        noted.fetch_add(damaged, Ordering::Relaxed);
+    };
+    let mut builder = MessageProducer::builder(global.bootstrap());
+    builder = builder.outbox(dir).on_delivery(count).on_event(note);
     builder.config_mut().client = global.client();
     let producer = builder.build().await?;
     let told = std::sync::OnceLock::new();
@@ -59,21 +66,28 @@ async fn drain(dir: &Path, global: &Global, signals: &Signals) -> anyhow::Result
         () = no_more_patience(signals, &told) => producer.close(std::time::Duration::ZERO).await,
     };
     let (delivered, failed) = (delivered.load(Ordering::Relaxed), failed.load(Ordering::Relaxed));
-    let kept = report.kept;
+    let (kept, damaged) = (report.kept, damaged.load(Ordering::Relaxed));
     output::unless_unread(match global.output {
         Output::Json => output::json(&json!({
             "event": "summary", "delivered": delivered, "failed": failed, "kept": kept,
+            "damaged": damaged,
         })),
         Output::Table => output::text(&format!(
-            "{} delivered; {failed} failed and put aside, {kept} kept in the outbox\n",
-            counted(delivered, "message")
+            "{} delivered; {failed} failed and put aside, {kept} kept in the outbox{}\n",
+            counted(delivered, "message"),
+            if 0 < damaged { ", DAMAGED" } else { "" },
         )),
     })?;
     if 0 < kept {
         tracing::error!(kept, "incomplete: these messages stay in the outbox");
-        return Ok(Exit::Incomplete);
     }
-    Ok(if 0 < failed { Exit::Failed } else { signals.exit() })
+    Ok(match (damaged, kept, failed) {
+        (0, 0, 0) => signals.exit(),
+        (0, 0, _) => Exit::Failed,
+        (0, _, _) => Exit::Incomplete,
+        // Accepted, and not to be read any more.
+        _ => Exit::Loss,
+    })
 }
 
 fn print(dir: &Path, status: &OutboxStatus, form: Output) -> std::io::Result<()> {

@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use crate::args::{Global, ProbeCommand};
-use crate::exit::{Exit, Unanswered};
+use crate::exit::{Exit, Unanswered, UsageError};
 use crate::output;
 
 /// The longest answer that is read, in bytes.
@@ -27,6 +27,10 @@ pub async fn run(command: ProbeCommand, global: &Global) -> anyhow::Result<Exit>
         ProbeCommand::Live { address } => ("/livez", address),
         ProbeCommand::Ready { address } => ("/readyz", address),
     };
+    let has_port = address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    if !has_port {
+        return Err(UsageError(format!("{address}: expected HOST:PORT")).into());
+    }
     let (status, body) = ask(address, path, global.admin_timeout()).await?;
     let exit = match status {
         StatusCode::OK => Exit::Done,

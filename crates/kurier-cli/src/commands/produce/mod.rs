@@ -12,7 +12,10 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use kurier::{DeliveryProfile, DeliveryReport, MessageProducer, Monitor, NotAccepting, SendError};
+use kurier::{
+    DeliveryProfile, DeliveryReport, MessageProducer, Monitor, NotAccepting, ProducerEvent,
+    SendError,
+};
 
 use self::accepting::{Accepting, Unaccepted};
 use self::input::{Line, Lines, source};
@@ -157,6 +160,8 @@ pub(super) const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// How long a producer that was told to end waits for its acknowledgements. Supervisors follow a SIGTERM
 /// with a SIGKILL, which could say nothing of what is left.
 const SHUTDOWN: Duration = Duration::from_secs(30);
+/// An end that takes longer than this is told of.
+const SOON: Duration = Duration::from_secs(1);
 /// How long a producer whose time is up may take to say what it could not send.
 const LAST_WAIT: Duration = Duration::from_secs(3);
 async fn producer(
@@ -165,6 +170,7 @@ async fn producer(
     tally: &Arc<Tally>,
     monitor: Option<&Monitor>,
 ) -> anyhow::Result<MessageProducer> {
+    let noted = Arc::clone(tally);
     let (tally, each) = (Arc::clone(tally), args.report == ReportKind::Each);
     let mut builder = MessageProducer::builder(global.bootstrap());
     builder.config_mut().client = global.client();
@@ -175,7 +181,10 @@ async fn producer(
         })
         .on_delivery(move |report: &DeliveryReport| tally.settle(report, each));
     if let Some(outbox) = args.outbox.config() {
-        builder = builder.outbox(outbox);
+        builder = builder.outbox(outbox).on_event(move |event| {
+            let damaged = u64::from(matches!(event, ProducerEvent::OutboxDamaged(_)));
+            noted.damaged.fetch_add(damaged, Ordering::Relaxed);
+        });
     }
     if let Some(monitor) = monitor {
         builder = builder.monitor(monitor);
@@ -189,6 +198,12 @@ pub(super) async fn no_more_patience(signals: &Signals, told: &OnceLock<Instant>
     let late = async {
         signals.drain.cancelled().await;
         let told = *told.get_or_init(Instant::now);
+        tokio::time::sleep_until((told + SOON).into()).await;
+        if told.elapsed() < SHUTDOWN {
+            tracing::info!(
+                "ending: waits up to {SHUTDOWN:?} for acknowledgements; a second signal ends it"
+            );
+        }
         tokio::time::sleep_until((told + SHUTDOWN).into()).await;
     };
     tokio::select! {

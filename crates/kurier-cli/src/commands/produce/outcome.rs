@@ -24,6 +24,8 @@ pub(super) struct Outcome {
     unsent: u64,
     /// With an outbox: safe in it, and not delivered.
     kept: Option<u64>,
+    /// Places of the outbox that can't be read.
+    damaged: u64,
     /// The first line that was not sent.
     left: Option<(Arc<str>, u64)>,
     refused: bool,
@@ -46,6 +48,7 @@ impl Outcome {
             bad: tally.bad.load(Ordering::Relaxed),
             unsent,
             kept,
+            damaged: tally.damaged.load(Ordering::Relaxed),
             left,
             refused: tally.refused.load(Ordering::Relaxed),
             unprinted: tally.unprinted.load(Ordering::Relaxed),
@@ -54,17 +57,19 @@ impl Outcome {
 
     /// One line, or one object.
     pub(super) fn print(&self, topic: &str, form: Output) -> io::Result<()> {
-        let Self { delivered, failed, bad, unsent, kept, .. } = self;
+        let Self { delivered, failed, bad, unsent, kept, damaged, .. } = self;
         let seconds = self.took.as_secs_f64();
         match form {
             Output::Json => output::json(&json!({
                 "event": "summary", "topic": topic, "seconds": seconds, "delivered": delivered,
                 "failed": failed, "bad_lines": bad, "unsent": unsent, "kept": kept,
+                "damaged": kept.map(|_| damaged),
             })),
             Output::Table => {
                 let kept = kept.map(|kept| format!(", {kept} kept in the outbox"));
+                let damaged = if 0 < *damaged { ", DAMAGED" } else { "" };
                 output::text(&format!(
-                    "{} delivered to {topic} in {seconds:.1} s; {failed} failed, {}, {unsent} unsent{}\n",
+                    "{} delivered to {topic} in {seconds:.1} s; {failed} failed, {}, {unsent} unsent{}{damaged}\n",
                     counted(*delivered, "message"),
                     counted(*bad, "bad line"),
                     kept.unwrap_or_default(),
@@ -91,7 +96,9 @@ impl Outcome {
                 "incomplete: these messages are safe in the outbox and not delivered"
             );
         }
-        if 0 < unsent + kept || left.is_some() {
+        if 0 < self.damaged {
+            Exit::Loss
+        } else if 0 < unsent + kept || left.is_some() {
             Exit::Incomplete
         } else if self.refused {
             Exit::Unauthorized

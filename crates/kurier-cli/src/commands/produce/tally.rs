@@ -14,6 +14,8 @@ pub(super) struct Tally {
     pub(super) delivered: AtomicU64,
     pub(super) failed: AtomicU64,
     pub(super) bad: AtomicU64,
+    /// Places of the outbox that can't be read: accepted messages that are not delivered.
+    pub(super) damaged: AtomicU64,
     /// The cluster does not let this client in, or not write.
     pub(super) refused: AtomicBool,
     /// A report could not be printed though someone reads.
