@@ -2,11 +2,8 @@
 import check
 from keys import keys
 from log_append_time import log_append_time
-<<<<<<< HEAD
-from operators import operators
-=======
 from metrics import metrics
->>>>>>> 88c85b4 (Figures of producers and consumers, and of librdkafka's statistics, as Prometheus reads them: one table, /metrics, docs/metrics.md)
+from operators import operators
 from others_produce import others_produce
 from others_read import others_read
 from perf_tests import perf_tests
@@ -14,8 +11,4 @@ from shared_group import shared_group
 from verifiable import verifiable
 
 check.run([others_produce, others_read, log_append_time, shared_group],
-<<<<<<< HEAD
-          without_control=[keys, verifiable, perf_tests, operators])
-=======
-          without_control=[keys, metrics, verifiable, perf_tests])
->>>>>>> 88c85b4 (Figures of producers and consumers, and of librdkafka's statistics, as Prometheus reads them: one table, /metrics, docs/metrics.md)
+          without_control=[keys, metrics, verifiable, perf_tests, operators])
