@@ -12,7 +12,6 @@
 //! A partition that is taken in with an offset is never asked for.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer;
@@ -135,18 +134,19 @@ impl Keeper {
         };
         let (added, new): (Vec<_>, Vec<_>) =
             self.uncommitted(partitions)?.into_iter().partition(at_beginning);
+        // `Latest`, and partitions without a message of that time or a later one. Asked before the time: a
+        // message that is written between the two questions is found by one of them.
         let mut starts = BTreeMap::new();
-        if let StartFrom::Time(time) = self.config.from {
-            starts = self.at_time(&new, KafkaOffset::Offset(time.as_millisecond()))?;
-        }
-        // `Latest`, and partitions without a message of that time or a later one.
-        for partition in new {
+        for partition in &new {
             self.beat();
-            if let Entry::Vacant(unknown) = starts.entry(partition) {
-                let TopicPartition { topic, partition } = unknown.key();
-                let (_, end) = self.client.fetch_watermarks(topic, partition.0, QUESTION)?;
-                unknown.insert(Offset(end));
-            }
+            let TopicPartition { topic, partition: number } = partition;
+            let (_, end) = self.client.fetch_watermarks(topic, number.0, QUESTION)?;
+            starts.insert(partition.clone(), Offset(end));
+        }
+        if let StartFrom::Time(time) = self.config.from {
+            self.beat();
+            let time = KafkaOffset::Offset(time.as_millisecond());
+            starts.extend(self.at_time(&new, time)?);
         }
         self.beat();
         match self.at_time(&added, KafkaOffset::Beginning) {

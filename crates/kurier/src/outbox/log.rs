@@ -30,6 +30,8 @@ pub(super) struct Log {
     /// Frames that are not safe yet, of which `written` bytes are in the active segment.
     tail: Vec<u8>,
     written: usize,
+    /// How far the last commit without an error came in the tail: whoever waited was told so.
+    accepted: Place,
     /// The first message that is not safe.
     safe: Sequence,
     /// The one behind the last in the tail.
@@ -47,9 +49,9 @@ struct Active {
     named: bool,
 }
 
-/// Where the tail ended, to go back to when what was added is refused.
+/// A place in the tail: behind so many bytes, before this message.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Mark {
+struct Place {
     length: usize,
     end: Sequence,
 }
@@ -73,6 +75,7 @@ impl Log {
             active: None,
             tail: Vec::new(),
             written: 0,
+            accepted: Place { length: 0, end: next },
             safe: next,
             end: next,
             synced: Instant::now(),
@@ -80,18 +83,16 @@ impl Log {
         }
     }
 
-    /// Takes frames up to before `end`, and says where they begin.
-    pub(super) fn push(&mut self, frames: &[u8], end: Sequence) -> Mark {
-        let mark = Mark { length: self.tail.len(), end: self.end };
+    /// Takes frames up to before `end`.
+    pub(super) fn push(&mut self, frames: &[u8], end: Sequence) {
         self.tail.extend_from_slice(frames);
         self.end = end;
-        mark
     }
 
-    /// Forgets what was pushed since, after an error: it will not be written.
-    pub(super) fn take_back(&mut self, mark: Mark) {
-        self.tail.truncate(mark.length);
-        self.end = mark.end;
+    /// Forgets what was pushed since the last commit without an error: it will not be written.
+    pub(super) fn take_back(&mut self) {
+        self.tail.truncate(self.accepted.length);
+        self.end = self.accepted.end;
     }
 
     /// Writes what was pushed, and makes it as safe as was asked for.
@@ -131,6 +132,11 @@ impl Log {
         std::mem::take(&mut self.changes).into_iter()
     }
 
+    /// The one behind the last message that a commit without an error has written.
+    pub(super) fn accepted(&self) -> Sequence {
+        self.accepted.end
+    }
+
     /// The one behind the last message that was pushed.
     pub(super) fn end(&self) -> Sequence {
         self.end
@@ -167,7 +173,14 @@ impl Log {
             self.begin()?;
         }
         let Some(active) = &mut self.active else { return Ok(()) };
-        active.file.write_all(&self.tail[self.written..])?;
+        if let Err(error) = active.file.write_all(&self.tail[self.written..]) {
+            if 0 < self.written {
+                // What was accepted before can still be made safe, and need not wait for room. If not, it
+                // stays where it is.
+                let _ = self.try_sync();
+            }
+            return Err(error);
+        }
         self.written = self.tail.len();
         match self.sync {
             OutboxSync::Always => self.try_sync()?,
@@ -176,6 +189,7 @@ impl Log {
             OutboxSync::Interval(_) => {}
         }
         self.tell_length();
+        self.accepted = Place { length: self.tail.len(), end: self.end };
         Ok(())
     }
 
@@ -183,9 +197,10 @@ impl Log {
         let id = SegmentId { base: self.safe, salt: self.salt };
         let path = self.dir.join(id.file());
         let mut file = match self.disk.create(&path) {
-            // One of this name holds nothing that was accepted, and could not be removed.
+            // One of this name holds nothing that the tail does not have.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 self.disk.remove(&path)?;
+                self.changes.push(Change::Gone(id));
                 self.disk.create(&path)?
             }
             created => created?,
@@ -209,19 +224,18 @@ impl Log {
             self.disk.sync_dir(&self.dir)?;
             active.named = true;
         }
-        if self.written == self.tail.len() {
-            self.now_safe();
-        }
+        self.now_safe();
         Ok(())
     }
 
+    /// What is written is safe: the whole tail, or what was accepted before the last push.
     fn now_safe(&mut self) {
-        if let Some(active) = &mut self.active {
-            active.safe += self.written as u64;
-        }
-        self.tail.clear();
+        let Some(active) = &mut self.active else { return };
+        active.safe += self.written as u64;
+        self.safe = if self.written == self.tail.len() { self.end } else { self.accepted.end };
+        self.tail.drain(..self.written);
         self.written = 0;
-        self.safe = self.end;
+        self.accepted = Place { length: 0, end: self.safe };
     }
 
     fn length(&self) -> Option<u64> {
@@ -241,22 +255,25 @@ impl Log {
         }
     }
 
-    /// Leaves the file as it was when all in it was safe, or as near to that as can be.
+    /// Leaves the file as it was when all in it was accepted, or as near to that as can be. What of it is
+    /// not safe is written anew, and is still there should the process die before.
     fn abandon(&mut self) {
+        let accepted = self.written.min(self.accepted.length) as u64;
         self.written = 0;
         let Some(mut active) = self.active.take() else { return };
-        if active.safe == HEADER as u64 {
+        if active.safe + accepted == HEADER as u64 {
             drop(active.file);
             // Left behind it holds nothing that counts.
             let _ = self.disk.remove(&self.dir.join(active.id.file()));
             self.changes.push(Change::Gone(active.id));
             return;
         }
-        if let Err(error) = active.file.truncate(active.safe) {
+        if let Err(error) = active.file.truncate(active.safe + accepted) {
             tracing::debug!(%error, "what was written in vain stays in a segment");
         }
+        let end = if accepted == 0 { self.safe } else { self.accepted.end };
         self.changes.push(Change::Readable(active.id, active.safe));
-        self.changes.push(Change::Ended(active.id, self.safe));
+        self.changes.push(Change::Ended(active.id, end));
     }
 }
 

@@ -63,7 +63,7 @@ pub(super) fn open_on(
 ) -> Result<Outbox, OutboxError> {
     let dir = &config.dir;
     let failed = |error| OutboxError::io(dir, error);
-    std::fs::create_dir_all(dir).map_err(failed)?;
+    make(&*disk, dir).map_err(failed)?;
     let lock = Lock::take(dir).map_err(|no_lock| match no_lock {
         NoLock::Held(holder) => OutboxError::InUse { dir: dir.clone(), holder },
         NoLock::Io(error) => failed(error),
@@ -80,6 +80,17 @@ pub(super) fn open_on(
     let shared = Arc::new(shared);
     let thread = Thread::start(Arc::clone(&shared), disk, log, lock).map_err(failed)?;
     Ok(Outbox { shared, thread })
+}
+
+/// Makes the folder, and those above it that were not there, so that none is gone after a power cut.
+fn make(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = dir.ancestors().take_while(|one| !one.exists()).collect();
+    std::fs::create_dir_all(dir)?;
+    for parent in missing.into_iter().filter_map(Path::parent) {
+        let here = parent.as_os_str().is_empty();
+        disk.sync_dir(if here { Path::new(".") } else { parent })?;
+    }
+    Ok(())
 }
 
 /// Looks at everything, cuts off what was not written whole, keeps aside what is damaged, and deletes

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +15,7 @@ use super::disk::Disk;
 use super::frame::{self, Sequence};
 use super::index::Change;
 use super::lock::Lock;
-use super::log::{Log, Mark};
+use super::log::Log;
 use super::segment::SegmentId;
 use super::shared::{Shared, Trouble};
 
@@ -86,10 +87,24 @@ impl Writer {
             }
         }
         self.write();
+        // What had failed before went first; what waited behind it follows, unless that failed again.
+        if self.waiting.is_empty() {
+            self.write();
+        }
+        self.refuse_the_rest();
         if let Err(error) = self.log.make_safe() {
             tracing::error!(%error, "the last messages of the outbox may not be durable");
         }
         self.tidy(Marks::Durable);
+    }
+
+    /// At the end: what could not be written is not accepted, and its senders hear of it.
+    fn refuse_the_rest(&mut self) {
+        let mut state = self.shared.lock();
+        let left = self.log.accepted()..state.index.next();
+        state.index.nothing_in(left);
+        self.waiting.push(std::mem::take(&mut state.batch));
+        drop(state);
         self.waiting.drain(..).for_each(|batch| batch.resolve(Err(NotStored::Closed)));
     }
 
@@ -128,15 +143,15 @@ impl Writer {
             let take = self.waiting.is_empty() && !state.pending.is_empty();
             take.then(|| (from, state.take_pending(&mut self.frames)))
         };
-        let mark = taken.map(|(from, (end, batch))| {
-            let mark = self.log.push(&self.frames, end);
+        let pushed = taken.map(|(from, (end, batch))| {
+            self.log.push(&self.frames, end);
             self.frames.clear();
             self.waiting.push(batch);
-            (mark, from..end)
+            from..end
         });
         let committed = match self.again.take() {
             // Nothing to write shows nothing.
-            Some(_) if mark.is_none() && self.log.is_safe() => self.probe(),
+            Some(_) if pushed.is_none() && self.log.is_safe() => self.probe(),
             _ => self.log.commit(),
         };
         let committed = committed.and_then(|()| match self.log.sync_due() {
@@ -147,7 +162,7 @@ impl Writer {
             Ok(()) => self.written(),
             Err(error) => {
                 self.again = Some(Instant::now() + AGAIN);
-                let refused = mark.filter(|_| refuses);
+                let refused = pushed.filter(|_| refuses);
                 self.failed(&error, refused);
             }
         }
@@ -165,11 +180,11 @@ impl Writer {
         self.shared.room.notify_waiters();
     }
 
-    fn failed(&mut self, error: &io::Error, refused: Option<(Mark, std::ops::Range<Sequence>)>) {
+    fn failed(&mut self, error: &io::Error, refused: Option<Range<Sequence>>) {
         let reason: Arc<str> = format!("the outbox can't be written: {error}").into();
         let mut state = self.shared.lock();
-        if let Some((mark, range)) = refused {
-            self.log.take_back(mark);
+        if let Some(range) = refused {
+            self.log.take_back();
             state.index.nothing_in(range);
             for batch in self.waiting.drain(..) {
                 batch.resolve(Err(NotStored::NoRoom(Arc::clone(&reason))));

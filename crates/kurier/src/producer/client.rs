@@ -37,7 +37,7 @@ impl Callbacks {
         self.hint.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn note(&self, code: RDKafkaErrorCode, reason: &str) {
+    pub(super) fn note(&self, code: RDKafkaErrorCode, reason: &str) {
         let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
         troubles.push((code, reason.to_owned()));
     }

@@ -96,7 +96,8 @@ use crate::{Content, Message, ProducerConfig, sys};
 ///   the reason, and holds up nothing.
 /// - Closed or dropped, the producer leaves what is undelivered in the outbox; such a delivery resolves
 ///   with an error that [is kept](DeliveryError::is_kept).
-/// - A [`Ticket`] goes on counting from one process to the next.
+/// - A [`Ticket`] goes on counting from one process to the next, as long as the folder is not empty: a
+///   process that finds everything delivered and accepts nothing leaves none behind to count from.
 ///
 /// [KIP-360]: https://cwiki.apache.org/confluence/display/KAFKA/KIP-360%3A+Improve+handling+of+unknown+producer
 /// [KIP-467]: https://cwiki.apache.org/confluence/display/KAFKA/KIP-467%3A+Augment+ProduceResponse+error+messaging+for+specific+culprit+records

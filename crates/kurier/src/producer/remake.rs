@@ -204,6 +204,10 @@ impl Worker {
     /// Puts a new client in the place of the old one.
     fn change(&mut self) -> Result<(), String> {
         let client = Arc::new(self.maker.make().map_err(|error| error.to_string())?);
+        // The next client begins without knowing it, and a denial of one never let in is final.
+        if sys::was_reached(self.line.client.client()) {
+            self.access.let_in();
+        }
         self.again.client += 1;
         // What the old one said does not matter any more.
         self.again.broken = None;

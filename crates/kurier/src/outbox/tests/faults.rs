@@ -19,6 +19,8 @@ struct Faults {
     /// No file can be made: the folder is read-only.
     read_only: AtomicUsize,
     synced: AtomicU64,
+    /// Folders whose names were made durable.
+    named: Mutex<Vec<PathBuf>>,
 }
 
 #[derive(Debug, Clone)]
@@ -55,6 +57,7 @@ impl Disk for Faulty {
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.0.named.lock().unwrap().push(path.to_owned());
         RealDisk.sync_dir(path)
     }
 }
@@ -304,4 +307,89 @@ async fn with_an_interval_what_was_accepted_and_not_synced_is_written_anew_when_
     used.until_said("NotTaking").await;
     faults.mend();
     within("it", used.until_said("Taking")).await;
+}
+
+/// What was accepted without a sync survives the process also while there is no room for what comes next.
+#[tokio::test]
+async fn with_an_interval_a_full_disk_takes_nothing_back_that_was_accepted() {
+    let dir = tempfile::tempdir().unwrap();
+    let (faults, disk) = faulty();
+    let sync = OutboxSync::Interval(Duration::from_secs(3600));
+    let used = Used::on(disk, &OutboxConfig::from(dir.path()).sync(sync));
+    for value in numbers(3) {
+        used.send(&value).await.unwrap();
+    }
+    *faults.room.lock().unwrap() = Some(10);
+    let dies = async {
+        used.until_said("NotTaking").await;
+        let dead = after_death(dir.path());
+        assert_eq!(Used::open(dead.path()).values(), numbers(3));
+        faults.mend();
+    };
+    let (sent, ()) = within("it", async { tokio::join!(used.send("message 3"), dies) }).await;
+    sent.unwrap();
+    assert_eq!(used.values(), numbers(4));
+    used.end();
+    assert_eq!(Used::open(dir.path()).values(), numbers(4));
+}
+
+/// A segment that was begun a moment ago holds nothing yet; what is in the one before counts on.
+#[tokio::test]
+async fn with_an_interval_a_new_segment_takes_nothing_from_the_one_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let sync = OutboxSync::Interval(Duration::from_secs(3600));
+    let config = OutboxConfig::from(dir.path()).bytes_max(SMALL * 8).sync(sync);
+    let used = Used::on(Arc::new(RealDisk), &config);
+    for value in numbers(12) {
+        used.send(&value).await.unwrap();
+    }
+    let dead = after_death(dir.path());
+    let segments = files(dead.path(), ".segment");
+    assert!(2 < segments.len(), "{segments:?}");
+    let last = segments.last().unwrap();
+    let base: u64 = last.file_name().unwrap().to_str().unwrap()[..20].parse().unwrap();
+    std::fs::OpenOptions::new().write(true).open(last).unwrap().set_len(32).unwrap();
+    assert_eq!(Used::open(dead.path()).values(), numbers(base));
+    assert!(0 < base && base < 12, "{base}");
+}
+
+/// One batch failed and waits, and others wait behind it.
+#[tokio::test]
+async fn whoever_waits_for_a_disk_that_fails_hears_of_the_end() {
+    for mended in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let (faults, disk) = faulty();
+        let used = Used::on(disk, &OutboxConfig::from(dir.path()));
+        used.send("message 0").await.unwrap();
+        *faults.room.lock().unwrap() = Some(10);
+        let ends = async {
+            used.until_said("NotTaking").await;
+            let headers = Headers::new();
+            let behind = used.outbox.take(&entry("message 2", &headers), |_| {}).await.unwrap();
+            if mended {
+                faults.mend();
+            }
+            used.end();
+            behind.await
+        };
+        let (first, behind) =
+            within("an answer", async { tokio::join!(used.send("message 1"), ends) }).await;
+        let stored = if mended { numbers(3) } else { numbers(1) };
+        assert_eq!((first.is_ok(), behind.is_ok()), (mended, mended));
+        let next = used.outbox.next();
+        assert_eq!(used.outbox.undelivered_before(next), stored.len() as u64, "what is kept");
+        assert_eq!(Used::open(dir.path()).values(), stored);
+    }
+}
+
+#[tokio::test]
+async fn folders_that_were_not_there_have_durable_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let (faults, disk) = faulty();
+    let (above, outbox) = (dir.path().join("above"), dir.path().join("above/outbox"));
+    Used::on(disk, &OutboxConfig::from(outbox.as_path())).end();
+    let named = faults.named.lock().unwrap().clone();
+    for parent in [dir.path(), above.as_path()] {
+        assert!(named.iter().any(|one| one == parent), "{parent:?}: {named:?}");
+    }
 }

@@ -435,3 +435,27 @@ async fn memory_does_not_grow_with_the_number_of_clients() {
     assert!(sizes[6] < sizes[1] + 40, "MiB: {sizes:?}");
     assert_eq!(producer.close(Duration::ZERO).await.unsent.len(), deliveries.len());
 }
+
+/// Credentials that brokers do not know for a while are no reason to give up after many hours: that the
+/// client before was let in counts for the next.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_producer_that_was_let_in_before_its_client_broke_outlasts_a_denial() {
+    let (cluster, events) = (mock(), Events::default());
+    let producer = heard(&cluster, &events).build().await.unwrap();
+    let first = producer.send(TOPIC, &message("first")).await.unwrap();
+    within("the first", first).await.unwrap();
+    (1..=3).for_each(|broker| cluster.broker_down(broker).unwrap());
+    break_client(&producer);
+    within("another client", events.wait(1, remade)).await;
+    let second = producer.send(TOPIC, &message("second")).await.unwrap();
+    let client = producer.books.client().unwrap();
+    let denied =
+        "b: SASL authentication error: Authentication failed (after 1ms in state AUTH_REQ)";
+    client.client().context().note(RDKafkaErrorCode::Authentication, denied);
+    drop(client);
+    let gave_up = tokio::time::timeout(2 * crate::access::FINAL_AFTER, producer.gives_up()).await;
+    assert!(gave_up.is_err(), "{gave_up:?}");
+    (1..=3).for_each(|broker| cluster.broker_up(broker).unwrap());
+    within("the second", second).await.unwrap();
+    assert_eq!(producer.close(Duration::from_secs(10)).await.unsent, []);
+}
