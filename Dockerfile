@@ -15,9 +15,10 @@ COPY Cargo.toml Cargo.lock ./
 COPY crates/kurier/Cargo.toml crates/kurier/
 COPY crates/kurier-broker/Cargo.toml crates/kurier-broker/
 COPY crates/kurier-cli/Cargo.toml crates/kurier-cli/
+COPY crates/kurier-dashboard/Cargo.toml crates/kurier-dashboard/
 COPY fuzz/Cargo.toml fuzz/
 COPY tests/Cargo.toml tests/
-RUN for member in crates/kurier crates/kurier-broker fuzz tests; do mkdir $member/src && touch $member/src/lib.rs; done \
+RUN for member in crates/kurier crates/kurier-broker crates/kurier-dashboard fuzz tests; do mkdir $member/src && touch $member/src/lib.rs; done \
  && mkdir crates/kurier-cli/src tests/tests && touch tests/tests/long.rs \
  && echo 'fn main() {}' >crates/kurier-cli/src/main.rs \
  && cargo build --release --locked --package kurier-cli

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""kurier beside librdkafka's rdkafka_performance: same cluster, same run, same settings.
+"""kurier's commands in a shell, from a file and to standard output, beside librdkafka's rdkafka_performance.
 
     bench/run.py [--messages N] [--rounds N] [--codecs NAME…]
 
 Runs on the cluster that KURIER_BOOTSTRAP names, else on an embedded one, whose start and memory it
-measures too. Both binaries come from target/release (cargo build --release, bench/peer.sh). Every
-figure is of a whole process, from its start to its end, with all messages acknowledged or handled;
+measures too. Both binaries come from target/release (cargo build --release, bench/peer.sh). The library
+alone, beside more of them, is what `kurier bench compare` measures. Every figure is of a whole process, from its start to its end, with all messages acknowledged or handled;
 the two take turns, and the median of the rounds counts.
 """
 import argparse

@@ -14,7 +14,7 @@ import classic
 import guide
 import image
 import kraft
-from checks import Differs
+from checks import Differs, Lost
 from stack import Stack
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,6 +31,9 @@ def main():
         image.build(ROOT)
         for flavour in flavours:
             print(walk(flavour, args.kurier.resolve()), flush=True)
+    except Lost as loss:
+        print(f"DIFFERS  {loss}", file=sys.stderr)
+        sys.exit(3)
     except Differs as difference:
         sys.exit(f"DIFFERS  {difference}")
     except (Exception, KeyboardInterrupt):

@@ -7,7 +7,7 @@ import json
 from collections import defaultdict, namedtuple
 from datetime import datetime
 
-from checks import holds
+from checks import Lost, holds
 
 Delivered = namedtuple("Delivered", "id partition offset time")
 # `made` is when the producer made the message, by its clock, which is also Docker's.
@@ -75,7 +75,8 @@ def judge(delivered, written, handled):
     """Nothing is lost and everything in order, and were it not so, it would be seen: a control for each kind of
     damage. Returns how many were handled more than once."""
     found = problems(delivered, written, handled)
-    holds(f"{len(found)} problems, the first: {found[:3]}", not found)
+    if found:
+        raise Lost(f"{len(found)} problems, the first: {found[:3]}")
     for damage, damaged in damages(delivered, written, handled).items():
         holds(f"control: {damage} was not seen", problems(*damaged))
     return sum(len(lines) - len({it.id for it in lines}) for lines in handled.values())

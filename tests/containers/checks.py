@@ -9,6 +9,10 @@ class Differs(Exception):
     """Something is not as it should be."""
 
 
+class Lost(Differs):
+    """What was promised is not so; another try would not undo it."""
+
+
 def equal(what, found, wanted):
     if found != wanted:
         raise Differs(f"{what}: found {found!r}, expected {wanted!r}")

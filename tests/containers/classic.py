@@ -1,6 +1,7 @@
 """compose.zookeeper.yaml: ZooKeeper and two brokers; no service makes the topic."""
+import dashboard
 from checks import equal, wait_for
-from steps import (CLIENTS, Step, back_in_sync, ended, flowing, in_words, members, replicas, run, settled, shared_by,
+from steps import (CLIENTS, Step, back_in_sync, ended, flowing, in_words, members, replicas, run, scaled, settled,
                    shown_healthy, stalls, started_in_order, volumes)
 
 NAME = "classic"
@@ -8,7 +9,8 @@ FILE = "compose.zookeeper.yaml"
 RATE = 50
 BROKERS = {"kafka1", "kafka2"}
 NAMED = BROKERS | {"zookeeper"}
-NEEDS = {"zookeeper": set()} | {one: {"zookeeper"} for one in BROKERS} | {client: BROKERS for client in CLIENTS}
+NEEDS = ({alone: set() for alone in ("zookeeper", "dashboard")} | {one: {"zookeeper"} for one in BROKERS}
+         | {client: BROKERS for client in CLIENTS})
 CREATE = ("docker exec kafka1 kafka-topics --create --topic python-topic --bootstrap-server kafka1:9092"
           " --partitions 3 --replication-factor 2")
 DESCRIBE = "docker exec kafka1 kafka-topics --describe --topic python-topic --bootstrap-server kafka1:9092"
@@ -18,7 +20,7 @@ MEMBERS = ("docker exec kafka1 kafka-consumer-groups --bootstrap-server kafka1:9
 
 def walk(stack, commands):
     """Returns what was measured, in words."""
-    faults, starts, kept = {}, [], []
+    faults, starts, kept, shown = {}, [], [], []
 
     def up(stack, said, began):
         started_in_order(stack, said, began)
@@ -31,6 +33,7 @@ def walk(stack, commands):
     def created(stack, said, began):
         equal("the tool's answer", said.strip(), "Created topic python-topic.")
         flowing(stack)
+        dashboard.answers(stack)
 
     def every_service(stack, said, _began):
         named = {line.split("|")[0].strip().removesuffix("-1") for line in said.splitlines() if "|" in line}
@@ -41,6 +44,10 @@ def walk(stack, commands):
             faults[what] = began
             flowing(stack)
         return check
+
+    def stopped(stack, said, began):
+        shown.append(dashboard.shows_dead(stack, "kafka2"))
+        fault("stop of kafka2")(stack, said, began)
 
     def recreated(stack, said, began):
         started_in_order(stack, said, began)
@@ -70,10 +77,10 @@ def walk(stack, commands):
         Step("docker compose logs -f kafka1", until=lambda line: "kafka1" in line),
         Step("docker compose logs -f consumer", until=lambda line: '"message":{"id"' in line),
         Step(MEMBERS, members(stack, 1), again=True),
-        Step("docker compose up -d --scale consumer=3", shared_by(3)),
+        Step("docker compose up -d --scale consumer=3", scaled(3)),
         Step(MEMBERS, members(stack, 3), again=True),
         Step("docker stats", until=lambda line: "kafka1" in line),
-        Step("docker stop kafka2", fault("stop of kafka2")),
+        Step("docker stop kafka2", stopped),
         Step(DESCRIBE, replicas(1), again=True),
         Step("docker start kafka2", back_in_sync),
         Step("docker compose stop kafka1", fault("stop of kafka1")),
@@ -87,4 +94,5 @@ def walk(stack, commands):
         Step("docker compose down -v", nothing_is_left),
     ])
     log, figures = kept
-    return f"{starts[0]}; {figures}; {in_words(stalls(stack, log, faults))}"
+    return (f"{starts[0]}; {figures}; {in_words(stalls(stack, log, faults))};"
+            f" the stopped broker on the dashboard after {shown[0]:.1f} s")

@@ -1,13 +1,16 @@
 """compose.yaml: three nodes with KRaft. A broker is killed and stopped under load, consumers are recreated."""
+import dashboard
 from checks import equal, holds
-from steps import (CLIENTS, Step, back_in_sync, flowing, in_words, members, ready, replicas, run, settled, shared_by,
+from steps import (CLIENTS, Step, back_in_sync, flowing, in_words, members, ready, replicas, run, scaled, settled,
                    shown_healthy, stalls, started_in_order, volumes)
 
 NAME = "kraft"
 FILE = "compose.yaml"
 RATE = 100
-NAMED = {"kafka1", "kafka2", "kafka3"}
-NEEDS = {"topic": NAMED} | {client: NAMED | {"topic"} for client in CLIENTS} | {node: set() for node in NAMED}
+BROKERS = {"kafka1", "kafka2", "kafka3"}
+NAMED = BROKERS
+NEEDS = ({"topic": BROKERS} | {client: BROKERS | {"topic"} for client in CLIENTS}
+         | {alone: set() for alone in BROKERS | {"dashboard"}})
 TOOLS = "docker exec kafka1 /opt/kafka/bin"
 DESCRIBE = f"{TOOLS}/kafka-topics.sh --bootstrap-server kafka1:9092 --describe --topic python-topic"
 MEMBERS = f"{TOOLS}/kafka-consumer-groups.sh --bootstrap-server kafka1:9092 --describe --group single_message_group_1"
@@ -18,19 +21,24 @@ STALL_MAX_S = 8
 
 def walk(stack, commands):
     """Returns what was measured, in words."""
-    faults, starts, kept = {}, [], []
+    faults, starts, kept, shown = {}, [], [], []
 
     def up(stack, said, began):
         started_in_order(stack, said, began)
         flowing(stack)
         first = min(it.time for it in stack.books.handled("consumer", began))
         starts.append(f"{stack.start_times(began)}; first message handled after {first - began:.0f} s")
+        dashboard.answers(stack)
 
     def fault(what):
         def check(stack, said, began):
             faults[what] = began
             flowing(stack)
         return check
+
+    def killed(stack, said, began):
+        shown.append(dashboard.shows_dead(stack, "kafka2"))
+        fault("kill")(stack, said, began)
 
     def down(stack, _said, _began):
         equal("volumes that are kept", len(volumes(stack)), 3)
@@ -49,9 +57,9 @@ def walk(stack, commands):
         Step("docker compose logs -f consumer", until=lambda line: '"message":{"id"' in line),
         Step("docker compose exec consumer kurier probe ready 127.0.0.1:9464", ready, again=True),
         Step(DESCRIBE, replicas(3), again=True),
-        Step("docker compose up -d --scale consumer=3", shared_by(3)),
+        Step("docker compose up -d --scale consumer=3", scaled(3)),
         Step(MEMBERS, members(stack, 3), again=True),
-        Step("docker kill -s KILL kafka2", fault("kill")),
+        Step("docker kill -s KILL kafka2", killed),
         Step("docker start kafka2", back_in_sync),
         Step("docker stop kafka2", fault("stop")),
         Step("docker start kafka2", back_in_sync),
@@ -63,4 +71,4 @@ def walk(stack, commands):
     log, figures = kept
     waits = stalls(stack, log, faults)
     holds(f"{in_words(waits)}: more than {STALL_MAX_S} s", max(waits.values()) < STALL_MAX_S)
-    return f"{starts[0]}; {figures}; {in_words(waits)}"
+    return f"{starts[0]}; {figures}; {in_words(waits)}; the dead node on the dashboard after {shown[0]:.1f} s"

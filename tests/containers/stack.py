@@ -5,6 +5,7 @@ import shlex
 import signal
 import subprocess
 import threading
+from functools import cache
 
 from books import Books
 from checks import PATIENCE_S, Differs, holds
@@ -69,15 +70,18 @@ class Stack:
 
     def kurier(self, *args):
         """The JSON lines that this machine's kurier prints, through the published ports."""
-        ports = self.shell("docker compose config --format json")
-        ports = [port["published"] for service in json.loads(ports)["services"].values()
-                 for port in service.get("ports", [])]
-        bootstrap = ",".join(f"localhost:{port}" for port in ports)
+        bootstrap = ",".join(f"localhost:{self.port(broker)}" for broker in sorted(self.flavour.BROKERS))
         command = [self.binary, "-b", bootstrap, "-o", "json", "--timeout", "60s", *args]
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
         if done.returncode != 0:
             raise Differs(f"kurier {' '.join(args)} ended with {done.returncode}: {done.stderr}")
         return [json.loads(line) for line in done.stdout.splitlines()]
+
+    @cache
+    def port(self, service):
+        """The one that a service is published at, on this machine."""
+        services = json.loads(self.shell("docker compose config --format json"))["services"]
+        return services[service]["ports"][0]["published"]
 
     def start_times(self, began):
         """How long after that each service was ready, or for a client, had started; in words."""

@@ -2,6 +2,7 @@
 import time
 from collections import namedtuple
 
+import dashboard
 from books import GROUPS, judge, longest_wait, written
 from checks import equal, holds, wait_for
 
@@ -119,6 +120,14 @@ def shared_by(count):
             return len(alive) == count and now == [f"python-topic[{n}]" for n in range(count)]
         wait_for(f"{count} consumers say that they share the partitions", shared)
         flowing(stack)
+    return check
+
+
+def scaled(count):
+    """A check that so many consumers share the partitions, by what they say and by what the dashboard shows."""
+    def check(stack, said, began):
+        shared_by(count)(stack, said, began)
+        dashboard.shows_instances(stack, "consumer", count)
     return check
 
 

@@ -108,16 +108,33 @@ impl Kurier {
         Ok(())
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// How much memory it holds: what the system calls its resident set.
     ///
     /// # Errors
     /// When it has ended.
     pub fn resident_bytes(&self) -> anyhow::Result<usize> {
+        self.memory("VmRSS:")
+    }
+
+    /// The most that it ever held at once.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn resident_bytes_peak(&self) -> anyhow::Result<usize> {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, name: &str) -> anyhow::Result<usize> {
         let path = format!("/proc/{}/status", self.child.id());
         let status = std::fs::read_to_string(&path).context(path)?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.and_then(|line| line.trim().strip_suffix("kB")).context("no VmRSS")?;
-        Ok(kib.trim().parse::<usize>()? * 1024)
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let kib = line.and_then(|line| line.trim().strip_suffix("kB"));
+        Ok(kib.with_context(|| format!("no {name}"))?.trim().parse::<usize>()? * 1024)
     }
 
     /// That it has not ended.
@@ -146,6 +163,23 @@ impl Kurier {
     /// What the system says.
     pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
         Ok(process::signal(&self.child, signal)?)
+    }
+
+    /// SIGTERM, and a second one once it closes: what a person does who does not want to wait.
+    ///
+    /// # Errors
+    /// What the system says; when it does not close within [`PATIENCE`].
+    pub async fn hurry(&mut self) -> anyhow::Result<()> {
+        self.signal(Signal::Terminate)?;
+        let end = Instant::now() + PATIENCE;
+        while !self.talk().contains("closing") {
+            self.runs()?;
+            ensure!(Instant::now() < end, "kurier does not close: {}", self.talk());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        // One that follows at once counts as the first.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        self.signal(Signal::Terminate)
     }
 
     /// SIGTERM, and waits for its end.

@@ -21,6 +21,7 @@ use uuid::Uuid;
 use crate::audit::{self, Found};
 use crate::binary::Kurier;
 use crate::cluster::{self, Kind, NODES, TestCluster};
+use crate::random::Random;
 use crate::waits::{until, within};
 
 /// What the cluster does while the process lives.
@@ -86,7 +87,7 @@ pub async fn producers_are_killed(topic: &str, seeds: Range<u64>) {
         toll.replayed,
     );
     assert!(0 < accepted, "nothing was accepted");
-    assert_eq!(lost, 0);
+    assert_eq!(lost, 0, "0 lost");
     toll.assert_order();
     assert!(repeated as u64 <= toll.replayed, "only what was not known to be delivered repeats");
 }
@@ -100,7 +101,7 @@ pub async fn kill(topic: &str, seeds: Range<u64>, between: impl Fn(&Path)) -> To
     let mut replayed = 0;
     let mut down = false;
     for seed in seeds {
-        let mut random = Random(seed);
+        let mut random = Random::new(seed);
         let weather = match random.below(4) {
             0 => Weather::Up,
             1 => Weather::Down,
@@ -241,19 +242,5 @@ async fn come_back(cluster: &dyn TestCluster) {
                 cluster.resume(node).await.unwrap();
             }
         }
-    }
-}
-
-/// Numbers that follow from a seed (SplitMix64).
-#[derive(Debug)]
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % end
     }
 }

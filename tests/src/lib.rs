@@ -5,6 +5,7 @@
 //! `KURIER_TEST_CLUSTER` says what the scenarios run on, see [`cluster`].
 #![allow(clippy::print_stderr, reason = "a test talks to the person who runs it")]
 
+pub mod answer;
 pub mod audit;
 pub mod binary;
 pub mod books;
@@ -13,10 +14,13 @@ pub mod cluster;
 mod evidence;
 pub mod fleet;
 pub mod follow;
+pub mod hook;
+pub mod keyed;
 pub mod killed;
 pub mod load;
 pub mod process;
 pub mod proxy;
+pub mod random;
 mod samples;
 pub mod scene;
 pub mod senders;

@@ -72,16 +72,38 @@ impl Scene {
         self.fill_by(&self.producer, partitions, each).await;
     }
 
+    /// The same, of so many keys in turn in each partition.
+    pub async fn fill_keys(
+        &self,
+        partitions: impl IntoIterator<Item = i32>,
+        each: usize,
+        keys: usize,
+    ) {
+        let key = |partition, number| format!("key {} of {partition}", number % keys);
+        self.fill_with(&self.producer, partitions, each, key).await;
+    }
+
     async fn fill_by(
         &self,
         producer: &FutureProducer,
         partitions: impl IntoIterator<Item = i32>,
         each: usize,
     ) {
+        let key = |partition, _| format!("partition {partition}");
+        self.fill_with(producer, partitions, each, key).await;
+    }
+
+    async fn fill_with(
+        &self,
+        producer: &FutureProducer,
+        partitions: impl IntoIterator<Item = i32>,
+        each: usize,
+        key: impl Fn(i32, usize) -> String,
+    ) {
         let mut sent = Vec::new();
         for partition in partitions {
-            let key = Bytes::from(format!("partition {partition}"));
             for number in 0..each {
+                let key = Bytes::from(key(partition, number));
                 let message = Message::new(number.to_string()).unwrap().with_key(key.clone());
                 let json = message.to_json().unwrap();
                 self.books.intended(&message).unwrap();
@@ -240,7 +262,15 @@ impl Scene {
         self.judge_but_for(&[], figures).await
     }
 
-    /// The same, where these are meant to be.
+    /// Reads the topic and tells what a control has done: it must have lost messages, and committed past them.
+    pub async fn judge_careless(&self) {
+        audit::enter(&self.books, self.bootstrap(), TOPIC).await.unwrap();
+        let verdict = self.books.judge();
+        eprintln!("{:?}, control: {verdict}", self.cluster.kind());
+        assert!(0 < verdict.groups[0].lost && 0 < verdict.commits_ahead(), "{verdict}");
+    }
+
+    /// As [`judge`](Self::judge), where these are meant to be.
     pub async fn judge_but_for(&self, allowed: &[OffenceKind], figures: &str) -> Judgement {
         audit::enter(&self.books, self.bootstrap(), TOPIC).await.unwrap();
         let verdict = self.books.judge();

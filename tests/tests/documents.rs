@@ -1,11 +1,13 @@
 //! Documents say what the code says: the example in the READMEs is compiled, `docs/settings.md` is made
-//! from the table of options, and `docs/metrics.md` from that of metrics.
+//! from the table of options, `docs/metrics.md` from that of metrics, and the bounds in `docs/dashboard.md` from the
+//! dashboard's.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
 use kurier::{METRICS, MetricKind, MetricSpec, OPTIONS, OptionSpec, Side, Unit};
+use kurier_dashboard::Bound;
 
 const EXAMPLE: &str = include_str!("../../crates/kurier/examples/quickstart.rs");
 
@@ -65,11 +67,17 @@ fn the_page_of_metrics_says_what_the_table_says() {
     for (prefix, title) in [
         ("kurier_client_", "Every client's"),
         ("kurier_producer_", "A producer's"),
+        ("kurier_outbox_", "A producer's outbox's"),
         ("kurier_consumer_", "A consumer's"),
         ("kurier_librdkafka_", "librdkafka's"),
     ] {
         let _ = write!(page, "\n## {title}\n\n{METRICS_COLUMNS}\n");
-        for metric in METRICS.iter().filter(|metric| metric.name.starts_with(prefix)) {
+        let of_part = |name: &str| match name {
+            // A message's whole way ends in a consumer.
+            "kurier_e2e_latency_seconds" => prefix == "kurier_consumer_",
+            name => name.starts_with(prefix),
+        };
+        for metric in METRICS.iter().filter(|metric| of_part(metric.name)) {
             metric_row(&mut page, metric);
         }
     }
@@ -83,10 +91,27 @@ fn the_alerts_of_the_operators_page_are_on_metrics_that_there_are() {
     let page = include_str!("../../docs/operations.md");
     let word = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
     let named = page.split(word).filter(|it| it.starts_with("kurier_"));
-    let unknown: Vec<&str> =
-        named.clone().filter(|it| METRICS.iter().all(|metric| metric.name != *it)).collect();
+    let is_there = |named: &str| {
+        METRICS.iter().any(|metric| {
+            let bucket = format!("{}_bucket", metric.name);
+            metric.name == named || (metric.kind == MetricKind::Histogram && bucket == named)
+        })
+    };
+    let unknown: Vec<&str> = named.clone().filter(|it| !is_there(it)).collect();
     assert_eq!(unknown, Vec::<&str>::new());
     assert!(5 < named.count(), "the page names metrics to alert on");
+}
+
+#[test]
+fn the_page_of_the_dashboard_says_what_its_bounds_are() {
+    let mut table =
+        "## What it takes at most\n\n| of | bound | at the bound |\n|---|---|---|\n".to_owned();
+    for Bound { of, bound, then } in kurier_dashboard::bounds() {
+        let _ = writeln!(table, "| {of} | {bound} | {then} |");
+    }
+    table.push('\n');
+    let page = include_str!("../../docs/dashboard.md");
+    assert!(page.contains(&table), "docs/dashboard.md should have:\n{table}");
 }
 
 fn metric_row(page: &mut String, metric: &MetricSpec) {

@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use kurier::{
-    Context, Failure, Message, MessageProducer, Received, SingleMessageConsumer, TextDecoder,
+    Admin, ClientConfig, Context, Failure, Message, MessageProducer, Received,
+    SingleMessageConsumer, TextDecoder,
 };
 use kurier_broker::{Api, EmbeddedCluster, Fault, FaultAction, MoveError, ResponseError};
 use kurier_tests::audit::{self, Found};
-use rdkafka::ClientConfig;
+use rdkafka::ClientConfig as LibrdkafkaConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use tokio_util::sync::CancellationToken;
@@ -26,9 +27,26 @@ async fn cluster() -> EmbeddedCluster {
     EmbeddedCluster::builder().topic(TOPIC, 1).topic("other", 1).start().await.unwrap()
 }
 
+/// The deadline comes amid the last question, which nobody answers any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_that_is_missing_is_named_though_the_last_question_has_no_answer() {
+    let cluster = cluster().await;
+    let admin = Admin::connect(&ClientConfig::new(cluster.bootstrap())).unwrap();
+    let asked = Fault::on(Api::Metadata).topic("none");
+    let counts = cluster.faults().add(asked.clone(), FaultAction::Delay(Duration::ZERO)).unwrap();
+    let waiting = admin.wait_for_topic("none", Duration::from_secs(3));
+    let silences = async {
+        // A question may be asked of more than one node; so many are more than one question.
+        assert!(counts.reached(8).await);
+        cluster.faults().add(asked, FaultAction::Delay(Duration::from_secs(3_600))).unwrap();
+    };
+    let (found, ()) = within("the wait", async { tokio::join!(waiting, silences) }).await;
+    assert!(found.as_ref().is_err_and(kurier::ClientError::is_unknown_topic), "{found:?}");
+}
+
 /// librdkafka alone, which names itself and does not wait long before it tries again.
 fn producer(cluster: &EmbeddedCluster, name: &str, idempotence: &str) -> FutureProducer {
-    ClientConfig::new()
+    LibrdkafkaConfig::new()
         .set("bootstrap.servers", cluster.bootstrap())
         .set("client.id", name)
         .set("enable.idempotence", idempotence)
@@ -147,7 +165,7 @@ async fn a_request_whose_reply_was_dropped_was_processed_and_only_idempotence_hi
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn invalid_records_are_named_and_nothing_of_its_batch_is_appended() {
     let cluster = cluster().await;
-    let producer: FutureProducer = ClientConfig::new()
+    let producer: FutureProducer = LibrdkafkaConfig::new()
         .set("bootstrap.servers", cluster.bootstrap())
         .set("linger.ms", "500")
         .create()

@@ -299,7 +299,7 @@ impl Builder {
                 |source| StartError::Listen { node: i32::from(index) + 1, address, source };
             let socket = net::reserve(address).map_err(failed)?;
             let port = socket.local_addr().map_err(failed)?.port();
-            sockets.push((port, socket));
+            sockets.push((port, Sockets { held: Some(socket), serving: None }));
         }
         let replicas = i16::try_from(self.nodes.min(3)).unwrap_or(1);
         let mut state = State::new(self.settings, sockets.iter().map(|(port, _)| *port));
@@ -319,12 +319,14 @@ impl Builder {
         let clock = tokio::spawn(async move { clock.run_clock().await });
         let inner = Inner { core, sockets: Mutex::new(Vec::new()), clock };
         let inner = Arc::new(inner);
-        for (node, (port, socket)) in (1..).map(NodeId).zip(sockets) {
+        for (node, (port, mut sockets)) in (1..).map(NodeId).zip(sockets) {
             let address = SocketAddr::new(HOST, port);
-            let serving = inner.listen(socket, node);
-            let serving =
-                serving.map_err(|source| StartError::Listen { node: node.0, address, source })?;
-            inner.sockets.lock().await.push(Sockets::Serving(serving));
+            inner.listen(&mut sockets, node, port).map_err(|source| StartError::Listen {
+                node: node.0,
+                address,
+                source,
+            })?;
+            inner.sockets.lock().await.push(sockets);
         }
         Ok(EmbeddedCluster { inner })
     }
@@ -343,12 +345,12 @@ pub(crate) struct Inner {
 
 /// A node's sockets.
 #[derive(Debug)]
-enum Sockets {
-    Serving(Listening),
-    /// Down: the port is held, and refuses.
-    Reserved(TcpSocket),
-    /// Down, and the port could not be held.
-    None,
+struct Sockets {
+    /// Keeps the port from anybody else while the node is down, and from before it dies: between two sockets that take
+    /// turns, a connection that somebody opens may be given the port as its own. It never listens; without `serving`
+    /// the port refuses.
+    held: Option<TcpSocket>,
+    serving: Option<Listening>,
 }
 
 impl Inner {
@@ -404,18 +406,18 @@ impl Inner {
             Action::Start => self.start(id, known.port, sockets)?,
             Action::Kill | Action::Stop if !known.up => return Err(NodeError::Down(node)),
             Action::Kill => {
-                if let Sockets::Serving(serving) = std::mem::replace(sockets, Sockets::None) {
+                if let Some(serving) = sockets.serving.take() {
                     serving.kill().await;
                 }
-                *sockets = reserved(known.port);
+                sockets.hold(known.port);
                 self.core.change(|state| state.node_down(Instant::now(), id));
             }
             Action::Stop => {
                 self.core.change(|state| state.node_down(now, id));
-                if let Sockets::Serving(serving) = std::mem::replace(sockets, Sockets::None) {
+                if let Some(serving) = sockets.serving.take() {
                     serving.stop().await;
                 }
-                *sockets = reserved(known.port);
+                sockets.hold(known.port);
             }
         }
         tracing::info!(node, %action, "done");
@@ -424,7 +426,7 @@ impl Inner {
 
     async fn close(&self) {
         for sockets in self.sockets.lock().await.drain(..) {
-            if let Sockets::Serving(serving) = sockets {
+            if let Some(serving) = sockets.serving {
                 serving.kill().await;
             }
         }
@@ -437,19 +439,26 @@ impl Inner {
         port: u16,
         sockets: &mut Sockets,
     ) -> Result<(), NodeError> {
-        let failed = |source| NodeError::Listen { node: id.0, source };
-        let socket = match std::mem::replace(sockets, Sockets::None) {
-            Sockets::Reserved(socket) => socket,
-            _ => net::reserve(SocketAddr::new(HOST, port)).map_err(failed)?,
-        };
-        *sockets = Sockets::Serving(self.listen(socket, id).map_err(failed)?);
+        self.listen(sockets, id, port)
+            .map_err(|source| NodeError::Listen { node: id.0, source })?;
         self.core.change(|state| state.node_up(Instant::now(), id));
         Ok(())
     }
 
-    fn listen(self: &Arc<Self>, socket: TcpSocket, node: NodeId) -> std::io::Result<Listening> {
+    fn listen(
+        self: &Arc<Self>,
+        sockets: &mut Sockets,
+        node: NodeId,
+        port: u16,
+    ) -> std::io::Result<()> {
+        let socket = match net::reserve(SocketAddr::new(HOST, port)) {
+            Ok(socket) => socket,
+            // Where no second socket is let onto a port, the one that holds it takes up its work.
+            Err(error) => sockets.held.take().ok_or(error)?,
+        };
         let cluster: Weak<Self> = Arc::downgrade(self);
-        net::listen(socket, node, Arc::clone(&self.core), cluster)
+        sockets.serving = Some(net::listen(socket, node, Arc::clone(&self.core), cluster)?);
+        Ok(())
     }
 }
 
@@ -459,13 +468,21 @@ impl Drop for Inner {
     }
 }
 
-/// Holds a dead node's port. Where that fails the port is only taken again when the node starts.
-fn reserved(port: u16) -> Sockets {
-    match net::reserve(SocketAddr::new(HOST, port)) {
-        Ok(socket) => Sockets::Reserved(socket),
-        Err(error) => {
-            tracing::warn!(%error, port, "the port of a node that is down is not held");
-            Sockets::None
+impl Sockets {
+    /// Holds a dead node's port, if it is not held yet. Where that fails the port is only taken again when the node starts.
+    fn hold(&mut self, port: u16) {
+        if self.held.is_some() {
+            return;
+        }
+        match net::reserve(SocketAddr::new(HOST, port)) {
+            Ok(socket) => self.held = Some(socket),
+            Err(error) => {
+                tracing::warn!(%error, port, "the port of a node that is down is not held");
+            }
         }
     }
 }
+
+#[cfg(test)]
+#[path = "cluster_tests.rs"]
+mod tests;

@@ -1,6 +1,7 @@
 //! The command line, as clap reads it.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,11 +11,22 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::exit::{self, UsageError};
 use crate::settings::Settings;
 
+mod bench;
+mod dashboard;
+mod dlq;
+mod handle;
 mod operate;
 mod outbox;
 
-pub use operate::{AlterArgs, Chosen, DescribeArgs, Place, ResetArgs, Watch};
-pub use outbox::{OutboxArgs, OutboxCommand};
+pub use bench::{
+    BenchCommand, BenchConsumeArgs, BenchProduceArgs, CompareArgs, E2eArgs, LoadArgs, PlaceArgs,
+    ReportArgs,
+};
+pub use dashboard::DashboardArgs;
+pub use dlq::{By, DlqCommand, Form, ListArgs, ReplayArgs, ShowArgs};
+pub use handle::HandleArgs;
+pub use operate::{AlterArgs, Chosen, CreateArgs, DescribeArgs, Place, ResetArgs, Watch};
+pub use outbox::{OutboxArgs, OutboxCommand, RejectsArgs};
 
 /// At-least-once messaging on Apache Kafka.
 #[derive(Debug, Parser)]
@@ -46,7 +58,7 @@ pub struct Global {
     #[arg(short, long, global = true, default_value = "table")]
     pub output: Output,
     /// How long to wait for the cluster [default: 10s; produce, consume and outbox drain wait for ever]
-    #[arg(long, global = true, value_name = "TIME", value_parser = duration)]
+    #[arg(long, global = true, value_name = "TIME", value_parser = patience)]
     pub timeout: Option<Duration>,
     /// Say more on standard error; twice for even more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
@@ -82,7 +94,7 @@ impl Global {
 
     /// The cluster's addresses.
     pub fn bootstrap(&self) -> &str {
-        self.settings.bootstrap().unwrap_or("localhost:9092")
+        self.settings.bootstrap_or_default()
     }
 
     /// How long an admin command waits.
@@ -130,12 +142,16 @@ pub enum Command {
     Topic(TopicCommand),
     /// Send messages: from files, from standard input, or samples
     Produce(ProduceArgs),
-    /// Messages that wait on disk: status, drain, verify
+    /// Messages that wait on disk: status, drain, verify; those that no broker took: rejected, retry, discard
     #[command(subcommand)]
     Outbox(OutboxCommand),
-    /// Print messages as they are handled, and commit what was printed
+    /// Print messages as they are handled, or hand them to a command or a webhook, and commit what was
+    /// printed or handled
     #[command(subcommand)]
     Consume(ConsumeCommand),
+    /// Dead letters, the messages that consumers gave up: list, show, replay
+    #[command(subcommand)]
+    Dlq(DlqCommand),
     /// Ask a produce or consume that runs with --metrics how it is: exit code 10 when it says no
     #[command(subcommand)]
     Probe(ProbeCommand),
@@ -145,6 +161,13 @@ pub enum Command {
     /// What endangers at-least-once in a cluster, a topic, its groups and this client, and how to mend it
     #[command(after_long_help = crate::commands::doctor::help())]
     Doctor(DoctorArgs),
+    /// A page that shows the cluster, its topics and groups, messages, dead letters and kurier's own clients,
+    /// and stays up when brokers don't
+    Dashboard(DashboardArgs),
+    /// How fast: messages acknowledged, messages handled, the way from end to end, and beside other
+    /// people's tools
+    #[command(subcommand)]
+    Bench(BenchCommand),
     /// Profiles of kurier.toml, and which settings are in effect
     #[command(subcommand)]
     Profile(ProfileCommand),
@@ -179,9 +202,15 @@ pub struct DemoArgs {
     /// How long messages are sent
     #[arg(long = "for", value_name = "TIME", default_value = "17s", value_parser = duration)]
     pub length: Duration,
-    /// Leave the cluster running afterwards, or the topic on your own cluster
+    /// Leave the cluster and the dashboard running afterwards, or the topic on your own cluster
     #[arg(long)]
     pub keep: bool,
+    /// Where the dashboard listens; without it 127.0.0.1:8080, or a free port where that is taken
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "no_dashboard")]
+    pub listen: Option<String>,
+    /// Start no dashboard
+    #[arg(long)]
+    pub no_dashboard: bool,
     /// The control: acks=1 and followers that stopped following; must end with loss
     #[arg(long, hide = true)]
     pub control: bool,
@@ -236,19 +265,7 @@ pub enum ClusterCommand {
 #[derive(Debug, Subcommand)]
 pub enum TopicCommand {
     /// Create a topic
-    Create {
-        /// The topic
-        name: String,
-        /// How many partitions
-        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
-        partitions: u32,
-        /// Replicas of each; by default as many as there are brokers, up to three
-        #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
-        replication: Option<u16>,
-        /// A setting of the topic
-        #[arg(long = "set", value_name = "KEY=VALUE", value_parser = property)]
-        configs: Vec<(String, String)>,
-    },
+    Create(CreateArgs),
     /// List topics
     List,
     /// Partitions, leaders, replicas, offsets and health of topics
@@ -347,14 +364,14 @@ pub struct ProduceArgs {
         conflicts_with_all = ["files", "key", "key_delimiter"])]
     pub sample: Option<Sample>,
     /// Keys of the samples, in turn: key-1 to key-N; without, they have none
-    #[arg(long, value_name = "N", requires = "sample")]
+    #[arg(long, value_name = "N", requires = "sample", value_parser = some)]
     pub sample_keys: Option<NonZeroU64>,
     /// Wait for the topic until someone creates it, instead of failing when it is not there
     #[arg(long)]
     pub wait_for_topic: bool,
     /// At most this many messages a second
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub rate: Option<u64>,
+    #[arg(long, value_name = "N", value_parser = some)]
+    pub rate: Option<NonZeroU64>,
     /// How messages are retried
     #[arg(long, default_value = "default")]
     pub delivery: Delivery,
@@ -404,7 +421,14 @@ pub enum ReportKind {
 #[derive(Debug, Subcommand)]
 pub enum ConsumeCommand {
     /// One message at a time, in group single_message_group_1
-    Single(ConsumeArgs),
+    Single {
+        #[command(flatten)]
+        consume: ConsumeArgs,
+        /// Handle so many messages at once, each key in order, instead of one of each partition. Messages
+        /// without a key are in order among themselves, so one at a time
+        #[arg(long, value_name = "N")]
+        concurrency: Option<usize>,
+    },
     /// In batches, in group batch_message_group_1
     Batch {
         #[command(flatten)]
@@ -415,6 +439,9 @@ pub enum ConsumeCommand {
         /// Or when its first message has waited this long
         #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
         batch_wait: Duration,
+        /// Refused, for clap would take it for a value of something else
+        #[arg(long, hide = true, value_name = "N", value_parser = not_of_batches)]
+        concurrency: Option<Infallible>,
     },
 }
 
@@ -438,10 +465,18 @@ pub struct ConsumeArgs {
     /// Leave, with exit code 10, after so long without reading though there is more [default: 60s]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub stall_after: Option<Duration>,
-    /// Attempts at a message before its partition stops [default: 5]
+    /// Attempts at a message before it is given up [default: 5]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub retries: Option<u32>,
-    /// What becomes of the run when a message can't be handled; its partition stops in any case
+    /// Where messages go that can't be handled or read, as they are, with headers that say why. Without,
+    /// their partition stops
+    #[arg(long, value_name = "TOPIC")]
+    pub dead_letter: Option<String>,
+    /// Create the dead-letter topic if it is not there: like the topic that is consumed, and without an
+    /// end of retention
+    #[arg(long, requires = "dead_letter")]
+    pub create_dead_letter: bool,
+    /// What becomes of the run when a partition stops because its message has nowhere to go
     #[arg(long, default_value = "stop")]
     pub on_failure: OnFailure,
     /// Leave when everything that was there at the start is handled
@@ -450,12 +485,22 @@ pub struct ConsumeArgs {
     /// Leave after so long without a message
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub idle_exit: Option<Duration>,
+    /// Wait for the topics until someone creates them, with --exit-at-end and --idle-exit too; without those
+    /// two it does in any case
+    #[arg(long)]
+    pub wait_for_topic: bool,
     /// Where a group without commits starts: earliest, latest, or an RFC 3339 time
     #[arg(long, default_value = "earliest", value_parser = from)]
     pub from: kurier::StartFrom,
     /// What the values are
     #[arg(long, default_value = "message")]
     pub decode: Decode,
+    #[command(flatten)]
+    pub handle: HandleArgs,
+    /// Time from the first signal to the end: for what is being handled, but for the last fifth, in which
+    /// commands are ended and what is handled is committed [default: 25s]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub shutdown_deadline: Option<Duration>,
     /// Serve health and metrics over HTTP there: /livez, /readyz and /metrics; port 0 takes a free one
     #[arg(long, value_name = "HOST:PORT")]
     pub metrics: Option<String>,
@@ -481,6 +526,15 @@ pub enum OnFailure {
     Exit,
 }
 
+fn not_of_batches(_: &str) -> Result<Infallible, &'static str> {
+    Err("that is for `consume single`; the batches of a partition are handled one by one")
+}
+
+/// How many, where none would be of no use.
+pub fn some(text: &str) -> Result<NonZeroU64, &'static str> {
+    text.parse().map_err(|_| "expected a whole number from 1 on")
+}
+
 pub fn property(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
     Ok((name.trim().to_owned(), value.to_owned()))
@@ -499,6 +553,15 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     let expected = "expected a time such as 500ms, 30s, 5m";
     let parsed: jiff::SignedDuration = text.parse().map_err(|_| expected)?;
     Duration::try_from(parsed).map_err(|_| expected.to_owned())
+}
+
+/// A time that is worth waiting: in none nobody could answer.
+pub fn patience(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    if time < Duration::from_millis(1) {
+        return Err("expected 1ms or more: nobody answers in less".to_owned());
+    }
+    Ok(time)
 }
 
 fn from(text: &str) -> Result<kurier::StartFrom, String> {

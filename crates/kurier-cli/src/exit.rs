@@ -99,19 +99,35 @@ impl Exit {
 }
 
 fn by_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
-    use kurier::{BuildError, ConfigProblems, ConsumeError, NotAccepting, ReadError, SendError};
+    use kurier::DeadLetterTopicError::{Compacted, Missing};
+    use kurier::{
+        BuildError, ConfigProblems, ConsumeError, NotAccepting, ReadError, ReplayError, SendError,
+    };
     use kurier_broker::{StartError, control::ControlError};
     let is_config = cause.is::<ConfigProblems>()
         || cause.is::<UsageError>()
         || matches!(cause.downcast_ref(), Some(BuildError::Config(_)))
         || matches!(cause.downcast_ref(), Some(ConsumeError::Config(_)))
+        || matches!(
+            cause.downcast_ref(),
+            Some(ConsumeError::DeadLetterTopic(Missing { .. } | Compacted { .. }))
+        )
         || matches!(cause.downcast_ref(), Some(ReadError::Config(_)))
-        || matches!(cause.downcast_ref(), Some(StartError::Topic { .. }));
+        || matches!(
+            cause.downcast_ref(),
+            Some(ReplayError::OwnTopic { .. } | ReplayError::NoTarget { .. })
+        )
+        || matches!(cause.downcast_ref(), Some(StartError::Topic { .. }))
+        || cause.is::<kurier_dashboard::StartError>()
+        || is_no_outbox(cause);
     if is_config {
         return Some(Exit::Usage);
     }
     if cause.is::<Unanswered>() {
         return Some(Exit::Unreachable);
+    }
+    if let Some(SendError::TopicName { .. }) = cause.downcast_ref() {
+        return Some(Exit::Usage);
     }
     match cause.downcast_ref() {
         Some(SendError::Client { code, .. }) if is_refusal(*code) => {
@@ -123,11 +139,29 @@ fn by_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     match cause.downcast_ref::<ClientError>() {
         Some(ClientError::Unreachable { .. }) => Some(Exit::Unreachable),
         Some(ClientError::Unauthorized { .. } | ClientError::Denied(_)) => Some(Exit::Unauthorized),
+        Some(ClientError::Kafka { code: RDKafkaErrorCode::InvalidTopic, .. }) => Some(Exit::Usage),
         _ if matches!(cause.downcast_ref(), Some(ControlError::Unreachable { .. })) => {
             Some(Exit::Unreachable)
         }
         _ => None,
     }
+}
+
+/// What was named as an outbox is none, and can't become one.
+fn is_no_outbox(cause: &(dyn std::error::Error + 'static)) -> bool {
+    use kurier::{BuildError, OutboxError};
+    let outbox = match cause.downcast_ref() {
+        Some(BuildError::Outbox(error)) => Some(error),
+        _ => cause.downcast_ref::<OutboxError>(),
+    };
+    matches!(
+        outbox,
+        Some(
+            OutboxError::NotAFolder { .. }
+                | OutboxError::NoFolder { .. }
+                | OutboxError::NoOutbox { .. }
+        )
+    )
 }
 
 /// True for codes that say that the client is not let in, or may not do that.
@@ -147,6 +181,22 @@ pub fn is_refusal(code: RDKafkaErrorCode) -> bool {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct UsageError(pub String);
+
+/// A topic that the cluster does not have.
+#[derive(Debug, thiserror::Error)]
+#[error("the cluster has no topic {topic:?}; {}`kurier topic list` shows those there are", self.hint())]
+pub struct NoTopic {
+    /// The name that was given.
+    pub topic: String,
+    /// One that is there and much like it.
+    pub near: Option<String>,
+}
+
+impl NoTopic {
+    fn hint(&self) -> String {
+        self.near.as_ref().map_or_else(String::new, |near| format!("{near:?}? "))
+    }
+}
 
 /// Nobody answers where health should be served.
 #[derive(Debug, thiserror::Error)]

@@ -15,6 +15,7 @@ use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
 use args::{Cli, Command, LogFormat, Output};
+use commands::demo::Wanted;
 use exit::Exit;
 use signals::Signals;
 
@@ -51,9 +52,15 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
     match cli.command {
         Command::Demo(args) => {
             let demo = commands::demo::Demo {
-                bootstrap: commands::demo::cluster(&global.settings)?,
+                cluster: commands::demo::cluster(&global.settings)?,
+                patience: global.admin_timeout(),
                 length: args.length,
                 keep: args.keep,
+                dashboard: match (args.no_dashboard, args.listen) {
+                    (true, _) => Wanted::Not,
+                    (false, Some(address)) => Wanted::At(address),
+                    (false, None) => Wanted::Somewhere,
+                },
                 json: global.output == Output::Json,
                 control: args.control,
                 progress: !global.no_progress,
@@ -68,7 +75,10 @@ async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Produce(args) => commands::produce::run(args, &global, &signals).await,
         Command::Outbox(command) => commands::outbox::run(command, &global, &signals).await,
         Command::Consume(command) => commands::consume::run(command, &global, &signals).await,
+        Command::Dlq(command) => commands::dlq::run(command, &global, &signals).await,
         Command::Probe(command) => commands::probe::run(command, &global).await,
+        Command::Dashboard(args) => commands::dashboard::run(args, &global, &signals).await,
+        Command::Bench(command) => commands::bench::run(command, &global, &signals).await,
         Command::Profile(command) => commands::profile::run(&command, &global),
         Command::Completion { shell } => {
             let mut script = Vec::new();

@@ -1,8 +1,13 @@
 //! Standard output: tables for people, JSON for programs. A closed pipe is not an error of ours.
 
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::Value;
+use tokio::io::Interest;
+use tokio::net::unix::pipe;
 
 /// One line of JSON.
 ///
@@ -54,6 +59,20 @@ pub fn tabled(headings: &[&str], rows: &[Vec<String>]) -> String {
     all
 }
 
+/// A field of bytes; those that are no UTF-8 stand as `…_base64`.
+pub fn put_bytes(object: &mut Value, name: &str, bytes: Option<&[u8]>) {
+    match bytes.map(|bytes| (std::str::from_utf8(bytes), bytes)) {
+        None => object[name] = Value::Null,
+        Some((Ok(text), _)) => object[name] = text.into(),
+        Some((Err(_), bytes)) => object[format!("{name}_base64")] = BASE64.encode(bytes).into(),
+    }
+}
+
+/// Somebody else's text on one line of ours, and without what moves a terminal's cursor.
+pub fn flat(text: &str) -> String {
+    text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
+}
+
 /// A result that nobody reads: what was done is done all the same.
 ///
 /// # Errors
@@ -62,6 +81,22 @@ pub fn unless_unread(written: io::Result<()>) -> io::Result<()> {
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
+    }
+}
+
+/// Waits until whoever read standard output is gone, as `tail` does: a pipe or a terminal says so without a
+/// write. A file never does, nor what can't be watched. Must be called within a runtime.
+pub fn nobody_reads() -> impl Future<Output = ()> {
+    let copy = io::stdout().as_fd().try_clone_to_owned();
+    // Unchecked, for a checked one would no longer block, and with it every write of this process.
+    let watched = copy.and_then(pipe::Sender::from_owned_fd_unchecked);
+    async move {
+        if let Ok(watched) = watched
+            && watched.ready(Interest::ERROR).await.is_ok()
+        {
+            return;
+        }
+        std::future::pending().await
     }
 }
 

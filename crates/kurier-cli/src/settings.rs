@@ -8,6 +8,7 @@ mod file;
 mod keys;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -15,10 +16,20 @@ use std::time::Duration;
 
 use kurier::{canonical_name, is_secret, shown};
 
-use self::file::{File, nearest};
+use self::file::File;
+pub use self::file::nearest;
 use self::keys::{BOOTSTRAP, KEYS, Kind, TIMEOUT, VERIFY};
-use crate::args::{Global, duration, property};
+use crate::args::{Global, patience, property};
 use crate::exit::UsageError;
+
+const BOOTSTRAP_DEFAULT: &str = "localhost:9092";
+
+/// What is in effect where nothing is set, to be shown.
+const DEFAULTS: &[(&str, &str, Source)] = &[
+    (BOOTSTRAP, BOOTSTRAP_DEFAULT, Source::Default("default")),
+    ("security.protocol", "plaintext", Source::Default("default")),
+    (TIMEOUT, "10s", Source::Default("default; produce, consume and outbox drain wait for ever")),
+];
 
 /// What is in effect.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +40,8 @@ pub struct Settings {
     pub profiles: Vec<(String, PathBuf)>,
     /// By name: librdkafka's, or one of kurier's own.
     effective: BTreeMap<String, Setting>,
+    /// Variables that a kurier.toml names as those with a secret in them, in whatever profile.
+    secret_variables: Vec<String>,
 }
 
 /// A value, and where it is from.
@@ -59,6 +72,8 @@ pub enum Source {
     File(PathBuf, usize, Option<String>),
     /// What else is set.
     Follows,
+    /// Nowhere; in words.
+    Default(&'static str),
 }
 
 /// Settings of one place. They win over those below, whatever alias these use.
@@ -78,6 +93,8 @@ impl Settings {
         for file in &files {
             let named = file.profiles.keys().map(|name| (name.clone(), file.path.clone()));
             settings.profiles.extend(named);
+            let layers = file.profiles.values().chain([&file.base]).flatten();
+            settings.secret_variables.extend(layers.filter_map(|(_, it)| it.secret_variable()));
         }
         settings.profile = settings.choose(global, &files)?;
         for file in &files {
@@ -107,9 +124,15 @@ impl Settings {
         if known.contains(&chosen.as_str()) {
             return Ok(Some(chosen));
         }
-        let hint = nearest(&chosen, &known).map_or_else(String::new, |near| format!("; {near:?}?"));
-        let hint = if known.is_empty() { "; no kurier.toml has any".to_owned() } else { hint };
-        Err(UsageError(format!("there is no profile {chosen:?}{hint}")))
+        let hint = nearest(&chosen, &known).map_or_else(String::new, |near| format!("{near:?}? "));
+        let mut known: Vec<String> = known.iter().map(|name| format!("{name:?}")).collect();
+        known.sort();
+        known.dedup();
+        let there_are = match &known[..] {
+            [] => "no kurier.toml has any".to_owned(),
+            known => format!("there are {}", known.join(", ")),
+        };
+        Err(UsageError(format!("there is no profile {chosen:?}; {hint}{there_are}")))
     }
 
     fn overlay(&mut self, layer: Layer) {
@@ -156,9 +179,15 @@ impl Settings {
         self.text(BOOTSTRAP)
     }
 
+    /// The same, or where one's own machine has it.
+    pub fn bootstrap_or_default(&self) -> &str {
+        self.bootstrap().unwrap_or(BOOTSTRAP_DEFAULT)
+    }
+
     /// The cluster, if it was named for this one command or in this shell, not in a file.
-    pub fn bootstrap_at_hand(&self) -> Option<&str> {
-        self.effective.get(BOOTSTRAP).filter(|it| it.is_at_hand()).and_then(Setting::text)
+    pub fn bootstrap_at_hand(&self) -> Option<(&str, &Source)> {
+        let setting = self.effective.get(BOOTSTRAP).filter(|it| it.is_at_hand())?;
+        Some((setting.text()?, &setting.source))
     }
 
     /// True when TLS or SASL was asked for, for this one command or in this shell.
@@ -175,7 +204,7 @@ impl Settings {
     /// When it is no time.
     pub fn timeout(&self) -> Result<Option<Duration>, UsageError> {
         let Some(setting) = self.effective.get(TIMEOUT) else { return Ok(None) };
-        let parsed = duration(setting.text().unwrap_or_default());
+        let parsed = patience(setting.text().unwrap_or_default());
         parsed
             .map(Some)
             .map_err(|reason| UsageError(format!("{}: timeout: {reason}", setting.source)))
@@ -205,11 +234,26 @@ impl Settings {
         kafka.filter_map(|(name, one)| Some((name.clone(), one.text()?.to_owned()))).collect()
     }
 
+    /// Variables of the environment that a command does not inherit: kurier's secrets, what a kurier
+    /// above this one says of its message, and the trace that belongs to that.
+    pub fn withheld(&self) -> Vec<OsString> {
+        let secrets = KEYS.iter().filter(|key| key.kind == Kind::SecretFile);
+        let secrets = secrets.map(|key| key.variable().trim_end_matches("_FILE").to_owned());
+        let secrets = secrets.chain(self.secret_variables.iter().cloned());
+        let trace = ["TRACEPARENT", "TRACESTATE"].map(str::to_owned);
+        let above = std::env::vars_os().map(|(name, _)| name);
+        let above = above.filter(|name| name.as_encoded_bytes().starts_with(b"KURIER_MSG_"));
+        secrets.chain(trace).map(OsString::from).chain(above).collect()
+    }
+
     /// Everything, to be shown: name, value (never a secret) and source.
     pub fn shown(&self) -> impl Iterator<Item = (&str, &str, &Source)> {
-        self.effective.iter().map(|(name, setting)| {
+        let unset = DEFAULTS.iter().filter(|(name, ..)| !self.effective.contains_key(*name));
+        let unset = unset.map(|(name, value, source)| (*name, *value, source));
+        let set = self.effective.iter().map(|(name, setting)| {
             (name.as_str(), shown(name, setting.text().unwrap_or_default()), &setting.source)
-        })
+        });
+        unset.chain(set)
     }
 
     fn text(&self, name: &str) -> Option<&str> {
@@ -227,6 +271,13 @@ impl Setting {
         match &self.value {
             Raw::Text(text) => Some(text),
             Raw::SecretFile(_) | Raw::SecretVariable(_) => None,
+        }
+    }
+
+    fn secret_variable(&self) -> Option<String> {
+        match &self.value {
+            Raw::SecretVariable(name) => Some(name.clone()),
+            Raw::Text(_) | Raw::SecretFile(_) => None,
         }
     }
 
@@ -257,6 +308,7 @@ impl fmt::Display for Source {
                 write!(f, "{}:{line} (profile {profile})", path.display())
             }
             Self::Follows => f.write_str("follows from the others"),
+            Self::Default(words) => f.write_str(words),
         }
     }
 }
@@ -356,7 +408,8 @@ fn properties_file(path: &Path) -> Result<Layer, UsageError> {
     Ok(layer)
 }
 
-fn warn_of_readers(path: &Path) {
+/// Warns of a file with a secret in it that is not only its owner's.
+pub fn warn_of_readers(path: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
     // What can't be looked at can't be read either, which is told where it is read.
     if std::fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o004 != 0) {

@@ -66,11 +66,23 @@ impl Signals {
             };
             let _ = self.first.compare_exchange(0, number, Ordering::Relaxed, Ordering::Relaxed);
             token.cancel();
+            // What signals a process and its group, as timeout(1) does, means one signal.
+            let echo = async {
+                loop {
+                    tokio::select! {
+                        _ = interrupt.recv() => {}
+                        _ = terminate.recv() => {}
+                    }
+                }
+            };
+            let _ = tokio::time::timeout(ECHO, echo).await;
         }
         tokio::time::sleep(LEAVE_WAIT).await;
     }
 }
 
+/// Signals that come so soon after one are the same.
+const ECHO: Duration = Duration::from_millis(100);
 /// What a command gets after the second signal to say what it leaves.
 const LEAVE_WAIT: Duration = Duration::from_secs(5);
 

@@ -182,6 +182,38 @@ fn what_is_wrong_is_said_and_coded() {
     assert!(said(&refused).contains("acks"), "{}", said(&refused));
 }
 
+/// A wrong name among the files is no line that was bad: nothing is sent at all.
+#[test]
+fn an_input_that_is_not_there_is_told_before_anything_is_sent() {
+    let cluster = Cluster::run(&["t:1"]);
+    let folder = tempfile::tempdir().unwrap();
+    let there = folder.path().join("there");
+    std::fs::write(&there, "one\n").unwrap();
+    let dir = folder.path().to_str().unwrap();
+    for (file, reason) in [("/no/such/file", "No such file"), (dir, "it is a folder")] {
+        let refused = cluster.kurier(&["produce", "t", there.to_str().unwrap(), file], "");
+        assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
+        let told = format!("the input {file}: {reason}");
+        assert!(said(&refused).contains(&told), "{}", said(&refused));
+    }
+    let tail = ["topic", "tail", "t", "--from", "earliest", "--exit-at-end"];
+    assert_eq!(cluster.objects(&tail), Vec::<Value>::new());
+}
+
+/// What librdkafka repeats with each attempt is said once, and then by the error at the end.
+#[test]
+fn a_cluster_that_is_away_is_not_told_again_and_again() {
+    for command in [&["topic", "list"][..], &["produce", "t", "--sample", "1"], &["demo"]] {
+        let mut kurier = Command::new(env!("CARGO_BIN_EXE_kurier"));
+        let args = ["-b", "127.0.0.1:1", "--timeout", "3s"];
+        let away = kurier.args(args).args(command).output().unwrap();
+        assert_eq!(away.status.code(), Some(5), "{command:?}: {}", said(&away));
+        assert!(said(&away).contains("within 3s"), "{command:?}: {}", said(&away));
+        let refused = said(&away).matches("Connection refused").count();
+        assert!(refused <= 2, "{command:?}: {}", said(&away));
+    }
+}
+
 /// By its alias, on the command line and in a file: refused before anything is asked of a cluster.
 #[test]
 fn an_alias_of_a_property_that_is_kuriers_is_refused_with_its_name_and_the_reason() {
@@ -256,4 +288,82 @@ fn a_file_of_properties_is_read_and_its_bad_line_is_named() {
     let wrong = kurier(&["topic", "list"]);
     assert_eq!(wrong.status.code(), Some(2));
     assert!(said(&wrong).contains("client.properties:5"), "{}", said(&wrong));
+}
+
+/// A run that is to leave by itself would wait for ever for a name that is misspelt.
+#[test]
+fn a_topic_that_is_not_there_is_an_error_for_a_run_that_is_to_leave_unless_it_is_to_be_waited_for()
+{
+    let cluster = Cluster::run(&["t:1"]);
+    let told = "the cluster has no topic \"nowhere\"; create it, or look for a misspelling";
+    for args in [
+        &["produce", "nowhere", "--sample", "1"][..],
+        &["consume", "single", "nowhere", "--exit-at-end"],
+        &["consume", "batch", "t", "nowhere", "--idle-exit", "1h"],
+    ] {
+        let ended = cluster.kurier(args, "");
+        assert_eq!(ended.status.code(), Some(1), "{args:?}: {}", said(&ended));
+        assert!(said(&ended).contains(told), "{args:?}: {}", said(&ended));
+    }
+    assert_eq!(cluster.objects(&["-o", "json", "group", "list"]), Vec::<Value>::new());
+    let patient: [&[&str]; 2] = [&["--exit-at-end", "--wait-for-topic"], &[]];
+    for (topic, more) in ["late", "later"].into_iter().zip(patient) {
+        let args = [&["consume", "single", topic][..], more].concat();
+        let mut waits = cluster.command(&args).spawn().unwrap();
+        let mut talk = BufReader::new(waits.stderr.take().unwrap()).lines();
+        assert!(talk.any(|line| line.unwrap().contains("waiting for topics")));
+        assert_eq!(cluster.kurier(&["topic", "create", topic], "").status.code(), Some(0));
+        assert!(talk.any(|line| line.unwrap().contains("the topics are there")));
+        if more.is_empty() {
+            let term = Command::new("kill").arg(waits.id().to_string()).status().unwrap();
+            assert!(term.success());
+        }
+        let expected = if more.is_empty() { 143 } else { 0 };
+        assert_eq!(waits.wait().unwrap().code(), Some(expected), "{topic}");
+    }
+}
+
+#[test]
+fn an_argument_that_makes_no_sense_is_told_why() {
+    let batches = "that is for `consume single`; the batches of a partition are handled one by one";
+    let none = "expected a whole number from 1 on";
+    for (args, told) in [
+        (&["consume", "batch", "t", "--concurrency", "8"][..], batches),
+        (&["produce", "t", "--rate", "0"], none),
+        (&["dlq", "replay", "t.dlq", "--rate", "0"], none),
+        (&["dlq", "replay", "t.dlq", "--max", "0"], none),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kurier"));
+        let output = command.args(args).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {}", said(&output));
+        let said = said(&output);
+        assert!(said.contains(told) && !said.contains("tip:"), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn a_dead_node_is_named() {
+    let cluster = Cluster::run(&["t:2"]);
+    assert_eq!(cluster.kurier(&["cluster", "kill", "2"], "").status.code(), Some(0));
+    let health = cluster.kurier(&["cluster", "health"], "");
+    let text = String::from_utf8_lossy(&health.stdout).into_owned();
+    assert_eq!(health.status.code(), Some(10), "{text}");
+    assert!(text.starts_with("node 2 is away, with replicas of 2 partitions\n"), "{text}");
+    assert!(text.contains("t 0: 2 of 3 replicas in sync, not on 2\n"), "{text}");
+    let health = cluster.kurier(&["-o", "json", "cluster", "health"], "");
+    let health: Value = serde_json::from_slice(&health.stdout).unwrap();
+    assert_eq!(health["nodes_away"], serde_json::json!([2]), "{health}");
+}
+
+/// It writes to that cluster, which may have been named for something else.
+#[test]
+fn a_demo_says_who_named_the_cluster_that_it_runs_on() {
+    let cluster = Cluster::run(&[]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kurier"));
+    command.args(["demo", "--for", "1s"]).env("KURIER_BOOTSTRAP", &cluster.bootstrap);
+    let output = command.output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    let named = format!("on your cluster {}, which KURIER_BOOTSTRAP names", cluster.bootstrap);
+    assert!(told.contains(&named), "{told}");
+    assert_eq!(output.status.code(), Some(0), "{told}");
 }

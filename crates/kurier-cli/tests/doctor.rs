@@ -36,6 +36,18 @@ fn a_cluster_that_is_well_ends_with_0_and_a_danger_with_1() {
     assert_eq!(other.status.code(), Some(0), "{}", printed(&other));
 }
 
+/// What such a file has for producers and consumers is judged, not complained about.
+#[test]
+fn a_file_of_a_producers_properties_brings_no_complaints_of_librdkafkas() {
+    let cluster = Cluster::run(&["orders:3"]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("client.properties");
+    std::fs::write(&file, "linger.ms=20\nmax.poll.interval.ms=600000\n").unwrap();
+    let looked = cluster.kurier(&["doctor", "--config", file.to_str().unwrap()], "");
+    assert_eq!(looked.status.code(), Some(0), "{}{}", printed(&looked), said(&looked));
+    assert_eq!(said(&looked), "", "nothing is wrong");
+}
+
 /// What a finding says is to be pasted is what a shell takes, and the danger is gone.
 #[test]
 fn the_commands_that_are_given_mend_when_they_are_pasted() {

@@ -228,8 +228,25 @@ fn a_watch_prints_an_object_a_look_and_ends_cleanly() {
     drop(unread.stdout.take());
     let ended = unread.wait_with_output().unwrap();
     assert_eq!((ended.status.code(), said(&ended)), (Some(0), String::new()));
-    let missing = cluster.kurier(&["group", "lag", "missing", "--watch"], "");
+    let missing = cluster.kurier(&["group", "lag", "missing"], "");
     assert_eq!(missing.status.code(), Some(1), "{}", said(&missing));
+}
+
+#[test]
+fn a_watch_waits_for_a_group_that_is_not_there_yet() {
+    let cluster = Cluster::run(&["orders:3"]);
+    let args = ["group", "lag", GROUP, "--watch", "--every", "50ms"];
+    let mut process = cluster.command(&args).spawn().unwrap();
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    let mut look = || serde_json::from_str::<Value>(&lines.next().unwrap().unwrap()).unwrap();
+    assert!(look()["error"].is_string());
+    fill(&cluster);
+    let done = cluster.kurier(&["consume", "single", "orders", "--exit-at-end"], "");
+    assert_eq!(done.status.code(), Some(0), "{}", said(&done));
+    while look()["lag"] != json!(0) {}
+    let killed = Command::new("kill").args(["-INT", &process.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    assert_eq!(process.wait().unwrap().code(), Some(130));
 }
 
 #[test]

@@ -37,6 +37,11 @@ impl Served {
         probe(question, &self.address, "60s")
     }
 
+    fn probe_json(&self, question: &str) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kurier"));
+        command.args(["-o", "json", "probe", question, &self.address]).output().unwrap()
+    }
+
     /// Asks until the answer has this code; gives its body.
     fn until(&self, question: &str, code: i32) -> String {
         let begun = Instant::now();
@@ -84,10 +89,27 @@ fn a_consumer_is_probed_ready_and_then_not_while_its_cluster_is_away() {
         let cluster = Cluster::run(&["t:1"]);
         let mut consumer = Served::start(&cluster, &["consume", kind, "t", "--instance", "1"]);
         let client = format!("consumer {kind}_message_group_1-1");
-        let checks = ["client", "reading", "partitions", "cluster", "topics", "assignment", "run"];
+        let checks = [
+            "client",
+            "reading",
+            "partitions",
+            "cluster",
+            "dead-letters",
+            "topics",
+            "assignment",
+            "run",
+        ];
         let lines = checks.map(|check| format!("ok {client}: {check}\n"));
         assert_eq!(consumer.until("ready", 0), format!("ready\n{}", lines.concat()));
         let live = format!("live\nok {client}: client\nok {client}: reading\n");
+        let json: Value = serde_json::from_slice(&consumer.probe_json("live").stdout).unwrap();
+        let checks = ["client", "reading"].map(|check| format!("{client}: {check}"));
+        let checks = checks.map(|check| serde_json::json!({ "ok": true, "check": check }));
+        let (address, asked) = (&consumer.address, "/livez");
+        let expected = serde_json::json!({
+            "address": address, "asked": asked, "yes": true, "checks": checks,
+        });
+        assert_eq!(json, expected);
         assert_eq!(consumer.until("live", 0), live);
         drop(cluster);
         let away = consumer.until("ready", 10);

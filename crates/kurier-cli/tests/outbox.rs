@@ -5,8 +5,10 @@
 
 mod cluster;
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use cluster::{Cluster, said};
 use serde_json::Value;
@@ -29,7 +31,7 @@ fn leave(dir: &str, count: &str) -> Output {
     let outbox = ["--sample", count, "--outbox", dir, "--report", "each"];
     let left = kurier(&[&produce[..], &outbox].concat());
     assert_eq!(left.status.code(), Some(4), "{}", said(&left));
-    let kept = format!("safe in the outbox and not delivered kept={count}");
+    let kept = format!("drain`, sends them kept={count}");
     assert!(said(&left).contains(&kept), "{}", said(&left));
     left
 }
@@ -81,13 +83,19 @@ fn a_second_process_is_refused_and_told_which_one_has_the_outbox() {
     let args = ["produce", "t", "--sample", "endless", "--rate", "10", "--outbox", dir];
     let mut first = cluster.command(&args).spawn().unwrap();
     let pid = first.id();
-    while !folder.path().exists() || status(dir)["used_by"] != pid {
+    while !folder.path().join("lock").exists() || status(dir)["used_by"] != pid {
         assert!(first.try_wait().unwrap().is_none(), "it has ended");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    let second = cluster.kurier(&["produce", "t", "--outbox", dir], "");
-    assert_eq!(second.status.code(), Some(1));
-    assert!(said(&second).contains(&format!("is in use by process {pid}")), "{}", said(&second));
+    let produce = ["produce", "t", "--outbox", dir];
+    for second in
+        [&produce[..], &["outbox", "retry", dir], &["outbox", "discard", dir, "--execute"]]
+    {
+        let second = cluster.kurier(second, "");
+        assert_eq!(second.status.code(), Some(1));
+        let told = format!("is in use by process {pid}");
+        assert!(said(&second).contains(&told), "{}", said(&second));
+    }
     first.kill().unwrap();
     first.wait().unwrap();
     let third = cluster.kurier(&["produce", "t", "--outbox", dir], "");
@@ -143,6 +151,72 @@ fn flip(dir: &Path, text: &[u8]) {
 }
 
 #[test]
+fn what_no_broker_takes_is_said_to_be_put_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().to_str().unwrap();
+    let cluster = Cluster::run(&["t:1"]);
+    let small = ["topic", "alter", "t", "--set", "max.message.bytes=300"];
+    assert_eq!(cluster.kurier(&small, "").status.code(), Some(0));
+    // Nothing that a codec makes small.
+    let large: String =
+        (1..400_u64).map(|number| (number * number * 7_919 % 99_991).to_string()).collect();
+    let ended = cluster.kurier(&["produce", "t", "--outbox", dir], &format!("{large}\n"));
+    assert_eq!(ended.status.code(), Some(1), "{}", said(&ended));
+    assert!(said(&ended).contains("; put aside in the outbox"), "{}", said(&ended));
+    let summary = String::from_utf8(ended.stdout.clone()).unwrap();
+    assert!(summary.contains("1 failed and put aside, 0 bad lines, 0 unsent, 0 kept"), "{summary}");
+    assert_eq!(status(dir)["rejected"], 1);
+}
+
+/// The topic is not there, somebody makes it, and nothing has to be sent anew.
+#[test]
+fn what_was_put_aside_is_shown_brought_back_and_delivered_in_its_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().to_str().unwrap();
+    leave(dir, "4");
+    let cluster = Cluster::run(&["other:1"]);
+    let drain = ["-X", "topic.metadata.propagation.max.ms=1000", "outbox", "drain", dir];
+    assert_eq!(cluster.kurier(&drain, "").status.code(), Some(1));
+    let left = status(dir);
+    assert_eq!((&left["undelivered"], &left["rejected"]), (&0.into(), &4.into()));
+    let aside = lines(&kurier(&["-o", "json", "outbox", "rejected", dir]));
+    let ids: Vec<&Value> = aside.iter().map(|line| &line["id"]).collect();
+    assert_eq!(ids.len(), 4);
+    assert_eq!((&aside[0]["topic"], &aside[0]["key"]), (&"t".into(), &Value::Null));
+    assert!(aside[0]["error"].as_str().unwrap().contains("Unknown"), "{}", aside[0]);
+    assert!(aside[0]["rejected_at"].as_str().unwrap().starts_with("20"), "{}", aside[0]);
+    let last = ids[3].as_str().unwrap();
+    let shown = kurier(&["outbox", "rejected", dir, "--id", last]);
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(
+        shown.contains(&format!("{last} -> t (no key): ")) && shown.lines().count() == 1,
+        "{shown}"
+    );
+
+    let would = kurier(&["outbox", "discard", dir, "--id", last]);
+    let would = String::from_utf8(would.stdout).unwrap();
+    assert!(would.ends_with("1 message would be deleted for good; --execute does it\n"), "{would}");
+    assert_eq!(status(dir)["rejected"], 4);
+    let gone = kurier(&["-o", "json", "outbox", "discard", dir, "--id", last, "--execute"]);
+    assert_eq!(lines(&gone)[0]["discarded"], 1);
+
+    let retried = lines(&kurier(&["-o", "json", "outbox", "retry", dir, "--topic", "t"]));
+    assert_eq!((&retried[0]["retried"], &retried[0]["no_room"]), (&3.into(), &0.into()));
+    let waits = status(dir);
+    assert_eq!((&waits["undelivered"], &waits["rejected"]), (&3.into(), &0.into()));
+    let made = cluster.kurier(&["topic", "create", "t", "--partitions", "1"], "");
+    assert_eq!(made.status.code(), Some(0), "{}", said(&made));
+    let drained = cluster.objects(&["-o", "json", "outbox", "drain", dir]);
+    assert_eq!(drained[0]["delivered"], 3);
+    let tail = ["-o", "json", "topic", "tail", "t", "--from", "earliest", "--exit-at-end"];
+    let found = cluster.objects(&tail);
+    let found: Vec<&Value> = found.iter().map(|line| &line["message"]["id"]).collect();
+    assert_eq!(found, &ids[..3]);
+    let none = kurier(&["outbox", "rejected", dir]);
+    assert_eq!(String::from_utf8(none.stdout).unwrap(), "none\n");
+}
+
+#[test]
 fn the_classic_profile_and_a_folder_that_is_not_there_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().to_str().unwrap();
@@ -150,14 +224,59 @@ fn the_classic_profile_and_a_folder_that_is_not_there_are_refused() {
     let classic = kurier(&args);
     assert_eq!(classic.status.code(), Some(2));
     assert!(said(&classic).contains("does not send it again"), "{}", said(&classic));
-    for command in ["status", "verify", "drain"] {
+    for command in ["status", "verify", "drain", "rejected", "retry", "discard"] {
         let missing = kurier(&["-b", NOWHERE, "outbox", command, "/no/such/folder"]);
-        assert_eq!(missing.status.code(), Some(1), "{command}");
-        assert!(said(&missing).contains("the outbox /no/such/folder: "), "{}", said(&missing));
+        assert_eq!(missing.status.code(), Some(2), "{command}");
+        let told = "the outbox /no/such/folder: there is no such folder";
+        assert!(said(&missing).contains(told), "{}", said(&missing));
+        let empty = kurier(&["-b", NOWHERE, "outbox", command, dir]);
+        assert_eq!(empty.status.code(), Some(2), "{command}: {}", said(&empty));
+        assert!(said(&empty).contains("no producer has kept messages"), "{}", said(&empty));
+    }
+    assert_eq!(std::fs::read_dir(dir).unwrap().count(), 0, "looking leaves nothing behind");
+    let file = folder.path().join("file");
+    std::fs::write(&file, "something else\n").unwrap();
+    let file = file.to_str().unwrap();
+    for args in [&["produce", "t", "--outbox", file][..], &["outbox", "status", file]] {
+        let refused = kurier(&[&["-b", NOWHERE], args].concat());
+        assert_eq!(refused.status.code(), Some(2), "{args:?}: {}", said(&refused));
+        assert!(said(&refused).contains("that is a file"), "{args:?}: {}", said(&refused));
+    }
+    for dir in ["/proc/outbox", &format!("{file}/below")] {
+        let refused = kurier(&["-b", NOWHERE, "produce", "t", "--outbox", dir]);
+        assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
+        let told = format!("the outbox {dir}: the folder can't be made: ");
+        assert!(said(&refused).contains(&told), "{}", said(&refused));
     }
     assert!(!Path::new("/no/such").exists());
     let alone = kurier(&["produce", "t", "--outbox-sync", "never"]);
     assert_eq!(alone.status.code(), Some(2), "{}", said(&alone));
+}
+
+/// Everything is on disk, and there is nobody to send it to.
+#[test]
+fn one_that_is_told_to_end_without_a_cluster_does_not_wait_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().to_str().unwrap();
+    let produce = ["produce", "t", "--sample", "endless", "--rate", "50", "--outbox", dir];
+    let drain = ["outbox", "drain", dir];
+    for args in [&produce[..], &drain] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kurier"));
+        command.args(["-b", NOWHERE]).args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
+        while !log.next().unwrap().unwrap().contains("waiting for the cluster") {}
+        let told = Instant::now();
+        let term = Command::new("kill").arg(process.id().to_string()).status().unwrap();
+        assert!(term.success());
+        let rest: Vec<String> = log.map(|line| line.unwrap()).collect();
+        assert_eq!(process.wait().unwrap().code(), Some(4), "{args:?}: {rest:?}");
+        let took = told.elapsed();
+        assert!(took < Duration::from_secs(10), "{args:?}: {took:?}: {rest:?}");
+        let undelivered = status(dir)["undelivered"].as_u64().unwrap();
+        let kept = format!("kept={undelivered}");
+        assert!(rest.iter().any(|line| line.contains(&kept)), "{args:?}: {rest:?}");
+    }
 }
 
 /// A command on a disk of its own, mounted with these options for this command alone. `None` where the
@@ -210,6 +329,7 @@ fn a_disk_that_can_only_be_read_is_said_at_the_start() {
     let cluster = Cluster::run(&["t:1"]);
     let args = ["produce", "t", "--sample", "1", "--outbox", "box"];
     let Some(ended) = on_own_disk(&cluster, "ro", &args) else { return };
-    assert_eq!(ended.status.code(), Some(1), "{}", said(&ended));
-    assert!(said(&ended).contains("the outbox box: Read-only file system"), "{}", said(&ended));
+    assert_eq!(ended.status.code(), Some(2), "{}", said(&ended));
+    let told = "the outbox box: the folder can't be made: Read-only file system";
+    assert!(said(&ended).contains(told), "{}", said(&ended));
 }

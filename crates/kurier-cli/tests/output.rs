@@ -74,7 +74,7 @@ fn results_are_json_where_json_is_asked_for() {
     assert!(summary["seconds"].as_f64().is_some(), "{summary}");
     let figures = json!({
         "event": "summary", "topic": "t", "delivered": 2, "failed": 0, "bad_lines": 1, "unsent": 0,
-        "kept": null, "damaged": null, "seconds": summary["seconds"],
+        "kept": null, "damaged": null, "unread_files": 0, "seconds": summary["seconds"],
     });
     assert_eq!(summary, figures);
     let version = &cluster.objects(&["-o", "json", "version"])[0];

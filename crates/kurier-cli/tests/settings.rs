@@ -82,7 +82,7 @@ fn the_nearest_place_wins_from_flag_to_the_users_own_file() {
         (value, source.replace(&plain(place.0.path()), ""))
     };
     let is = |value: &str, source: &str| (value.to_owned(), source.to_owned());
-    assert_eq!(shown(&[], &[]), is("", ""), "nothing is set: the default");
+    assert_eq!(shown(&[], &[]), is("localhost:9092", "default"), "nothing is set");
     place.write(user, "bootstrap = \"user:1\"\n[profiles.p]\nbootstrap = \"user-profile:1\"\n");
     assert_eq!(shown(&[], &[]), is("user:1", "/home/.config/kurier/config.toml:1"));
     place.write(project, "\nbootstrap = \"project:1\"\n");
@@ -147,7 +147,16 @@ fn what_makes_no_sense_is_named_with_its_place_and_what_is_near() {
     assert!(wrong.contains("kurier.toml:2: there is no key tls.ca_fil; tls.ca_file?"), "{wrong}");
     place.write("project/kurier.toml", "[profiles.staging]\nbootstrap = \"a:1\"\n");
     let wrong = place.wrong(&["--profile", "stagin", "topic", "list"], &[]);
-    assert!(wrong.contains("no profile \"stagin\"; \"staging\"?"), "{wrong}");
+    assert!(wrong.contains("no profile \"stagin\"; \"staging\"? there are \"staging\""), "{wrong}");
+    let wrong = place.wrong(&["--profile", "x", "topic", "list"], &[]);
+    assert!(wrong.contains("no profile \"x\"; there are \"staging\""), "{wrong}");
+    assert!(place.wrong(&["--timeout", "0s", "topic", "list"], &[]).contains("1ms or more"));
+    place.write("project/kurier.toml", "timeout = \"0s\"\n");
+    assert!(place.wrong(&["topic", "list"], &[]).contains("kurier.toml:1: timeout: expected 1ms"));
+    place.write("project/ca.pem", "no certificate\n");
+    place.write("project/kurier.toml", "[tls]\nca_file = \"ca.pem\"\n");
+    let wrong = place.wrong(&["topic", "list"], &[]);
+    assert!(wrong.contains("ssl.ca.location = ") && wrong.contains("project/ca.pem"), "{wrong}");
     place.write("project/kurier.toml", "timeout = \"soon\"\n");
     assert!(
         place.wrong(&["topic", "list"], &[]).contains("kurier.toml:1: timeout: expected a time")

@@ -5,6 +5,7 @@ mod cluster;
 
 use std::io::{BufRead, BufReader};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use cluster::{Cluster, said};
 use serde_json::{Value, json};
@@ -61,7 +62,7 @@ fn a_change_that_is_refused_changes_nothing() {
         (&["t", "--partitions", "2"][..], 1, "3 partitions already"),
         (&["t", "--set", "retention.ms=1"], 1, "only -1 is possible"),
         (&["t", "--set", "retention.bytes=5", "--set", "min.insync.replicas=9"], 1, "at least 1"),
-        (&["missing", "--partitions", "4"], 1, "UnknownTopicOrPartition"),
+        (&["missing", "--partitions", "4"], 1, "the cluster has no topic \"missing\""),
         (&["t", "--set", "retention.bytes=5", "--unset", "retention.bytes"], 2, "named twice"),
         (&["t", "--partitions", "0"], 2, "0 is not in"),
         (&["t"], 2, "required"),
@@ -71,6 +72,67 @@ fn a_change_that_is_refused_changes_nothing() {
         assert!(said(&refused).contains(reason), "{args:?}: {}", said(&refused));
     }
     assert_eq!(described(&cluster, &["t"]), before);
+}
+
+#[test]
+fn three_replicas_keep_two_unless_something_else_is_asked_for() {
+    let cluster = Cluster::run(&[]);
+    let create = |args: &[&str]| {
+        let created = cluster.kurier(&[&["topic", "create"], args].concat(), "");
+        assert_eq!(created.status.code(), Some(0), "{}", said(&created));
+        String::from_utf8(created.stdout).unwrap()
+    };
+    let said = create(&["safe"]);
+    assert_eq!(said, "created safe: 3 partitions, 3 replicas, min.insync.replicas=2\n");
+    let said = create(&["fast", "--set", "min.insync.replicas=1"]);
+    assert_eq!(said, "created fast: 3 partitions, 3 replicas, min.insync.replicas=1\n");
+    assert_eq!(create(&["pair", "--replication", "2"]), "created pair: 3 partitions, 2 replicas\n");
+    let json = cluster.objects(&["-o", "json", "topic", "create", "too", "--replication", "3"]);
+    assert_eq!(json[0]["set"], json!({ "min.insync.replicas": "2" }));
+    for (topic, expected) in [("safe", "2"), ("fast", "1"), ("pair", "1"), ("too", "2")] {
+        let found = described(&cluster, &[topic])[0]["configs"]["min.insync.replicas"].clone();
+        assert_eq!(found, json!(expected), "{topic}");
+    }
+}
+
+#[test]
+fn a_topic_that_is_not_there_is_told_with_what_is_near_and_where_to_look() {
+    let cluster = Cluster::run(&["orders:1"]);
+    let commands: [&[&str]; 6] = [
+        &["topic", "describe", "orderz"],
+        &["topic", "alter", "orderz", "--partitions", "4"],
+        &["topic", "delete", "orderz"],
+        &["topic", "tail", "orderz"],
+        &["doctor", "orderz"],
+        &["group", "reset", "g", "--topic", "orderz", "--to", "earliest"],
+    ];
+    let told = "the cluster has no topic \"orderz\"; \"orders\"? `kurier topic list` shows";
+    for args in commands {
+        let missing = cluster.kurier(args, "");
+        assert_eq!(missing.status.code(), Some(1), "{args:?}: {}", said(&missing));
+        assert!(said(&missing).contains(told), "{args:?}: {}", said(&missing));
+    }
+    for args in [&["topic", "create", "a/b"][..], &["produce", "a b", "--sample", "1"]] {
+        let wrong = cluster.kurier(args, "");
+        assert_eq!(wrong.status.code(), Some(2), "{args:?}: {}", said(&wrong));
+    }
+}
+
+/// Nothing comes that would show it by a write.
+#[test]
+fn a_tail_that_nobody_reads_ends_without_a_message() {
+    let cluster = Cluster::run(&["t:1"]);
+    let mut tail = cluster.command(&["topic", "tail", "t"]).spawn().unwrap();
+    drop(tail.stdout.take());
+    let limit = Instant::now() + Duration::from_secs(60);
+    while tail.try_wait().unwrap().is_none() {
+        if limit <= Instant::now() {
+            tail.kill().unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let ended = tail.wait_with_output().unwrap();
+    assert_eq!((ended.status.code(), said(&ended)), (Some(0), String::new()));
 }
 
 /// Of three nodes one dies: a topic on all of them is one replica short, or has too few for its writers; a
@@ -149,8 +211,11 @@ fn health_is_waited_for_as_long_as_one_likes() {
     let wait = ["-o", "json", "cluster", "health", "--exit-when-healthy"];
     assert_eq!(cluster.objects(&wait).last().unwrap()["healthy"], true);
     assert_eq!(cluster.kurier(&["cluster", "kill", "2"], "").status.code(), Some(0));
-    let late = cluster.kurier(&[&wait[..], &["--timeout", "1s"]].concat(), "");
+    let begun = Instant::now();
+    let late = cluster.kurier(&[&wait[..], &["--timeout", "1500ms"]].concat(), "");
     assert_eq!(late.status.code(), Some(10), "{}", said(&late));
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(4), "{took:?}");
 
     let mut waiting = cluster.command(&wait).spawn().unwrap();
     let mut lines = BufReader::new(waiting.stdout.take().unwrap()).lines();
@@ -165,6 +230,18 @@ fn health_is_waited_for_as_long_as_one_likes() {
         .output()
         .unwrap();
     assert_eq!(nobody.status.code(), Some(5), "{}", said(&nobody));
+}
+
+#[test]
+fn a_port_that_is_taken_is_told_with_the_way_out() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let refused = Command::new(env!("CARGO_BIN_EXE_kurier"))
+        .args(["cluster", "run", "--nodes", "1", "--port", &port])
+        .output()
+        .unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
+    assert!(said(&refused).contains("--port 0 takes free ports"), "{}", said(&refused));
 }
 
 #[test]

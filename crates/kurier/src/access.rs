@@ -253,6 +253,16 @@ pub(crate) fn hint(line: &str) -> Option<String> {
     })
 }
 
+/// A reason without how often it came again unsaid: librdkafka's "(after 3ms in state CONNECT, 4 identical error(s)
+/// suppressed)" is another text each time, and no news to whoever reads it.
+pub(crate) fn without_count(reason: &str) -> String {
+    let counted = |reason: &str| {
+        let (before, after) = reason.split_once(" identical error(s) suppressed")?;
+        Some(format!("{}{after}", before.rsplit_once(", ")?.0))
+    };
+    counted(reason).unwrap_or_else(|| reason.to_owned())
+}
+
 /// librdkafka says "sasl_ssl://HOST:PORT/bootstrap: WORDS (after 3ms in state …)": the broker's address, and
 /// the words.
 fn parted(reason: &str) -> (String, String) {
@@ -358,6 +368,16 @@ mod tests {
         );
         assert_eq!(DenialCause::of(C::BrokerTransportFailure, line), None);
         assert_eq!(super::hint("b: Connect to ipv4#… failed (after 0ms in state CONNECT)"), None);
+    }
+
+    #[test]
+    fn how_often_a_reason_came_again_is_not_part_of_it() {
+        let once = "b: Connect to ipv4#… failed: Connection refused (after 0ms in state CONNECT)";
+        let often = once.replace("T)", "T, 4 identical error(s) suppressed)");
+        assert_eq!(
+            (without_count(&often), without_count(once)),
+            (once.to_owned(), once.to_owned())
+        );
     }
 
     #[test]

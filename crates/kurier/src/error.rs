@@ -66,6 +66,16 @@ impl ClientError {
         }
     }
 
+    /// True when a topic that was asked for does not exist, or not yet as far as the broker knows.
+    pub fn is_unknown_topic(&self) -> bool {
+        matches!(self, Self::Kafka { code, .. } if is_unknown_topic(*code))
+    }
+
+    /// True when a group that was asked for does not exist.
+    pub fn is_unknown_group(&self) -> bool {
+        matches!(self, Self::Kafka { code: RDKafkaErrorCode::GroupIdNotFound, .. })
+    }
+
     /// True when the same call may succeed later without a change by the caller.
     pub fn is_retriable(&self) -> bool {
         use RDKafkaErrorCode as C;
@@ -81,6 +91,10 @@ impl ClientError {
                     | C::RequestTimedOut
                     | C::LeaderNotAvailable
                     | C::NotLeaderForPartition
+                    // A moment after an election (KIP-320, KIP-207).
+                    | C::FencedLeaderEpoch
+                    | C::UnknownLeaderEpoch
+                    | C::OffsetNotAvailable
                     | C::NotEnoughReplicas
                     | C::NotEnoughReplicasAfterAppend
                     | C::CoordinatorNotAvailable
@@ -109,6 +123,11 @@ impl ClientError {
             ),
         }
     }
+}
+
+/// True for what brokers and librdkafka say of a topic that is not there.
+pub(crate) fn is_unknown_topic(code: RDKafkaErrorCode) -> bool {
+    matches!(code, RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic)
 }
 
 /// The rights that are missing, by what was refused (Kafka's documentation, "Authorization and ACLs").

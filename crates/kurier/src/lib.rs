@@ -6,6 +6,7 @@ mod admin;
 mod commit;
 mod config;
 mod consumer;
+mod dead_letter;
 mod decode;
 mod doctor;
 mod error;
@@ -25,17 +26,22 @@ mod trace;
 pub use access::{Denial, DenialCause};
 pub use admin::{
     Admin, Broker, ClusterInfo, ConfigChanges, ConfigEntry, ConfigSource, GroupDescription,
-    GroupLag, GroupListing, GroupMember, GroupState, LagRow, NewTopic, NodeId, OffsetAt,
-    PartitionDescription, TopicDescription, Watermarks,
+    GroupLag, GroupListing, GroupMember, GroupState, GroupsFound, LagRow, NewTopic, NodeId,
+    OffsetAt, PartitionDescription, Picture, TopicDescription, Watermarks,
 };
 pub use config::{
-    Bounds, ClientConfig, ConfigProblem, ConfigProblems, ConsumerConfig, DeliveryProfile, Identity,
-    Mechanism, OPTIONS, OptionSpec, Pem, ProducerConfig, REFUSED, Refusal, Sasl, Scope, Secret,
-    Security, Side, StartFrom, Tls, Unit, Verify, canonical_name, is_secret, shown,
+    Bounds, ClientConfig, Concurrency, ConfigProblem, ConfigProblems, ConsumerConfig,
+    DeliveryProfile, Identity, Mechanism, OPTIONS, OptionSpec, Pem, ProducerConfig, REFUSED,
+    Refusal, Sasl, Scope, Secret, Security, Side, StartFrom, Tls, Unit, Verify, canonical_name,
+    is_secret, shown,
 };
 pub use consumer::{
     BatchMessageConsumer, Batches, Closed, ConsumeError, ConsumeReport, ConsumerBuilder,
     ConsumerEvent, Ended, OnFailure, Single, SingleMessageConsumer, StoppedPartition, Topics,
+};
+pub use dead_letter::{
+    DeadLetter, DeadLetterCause, DeadLetterTopicError, LeftBehind, NoSuchCause, NotADeadLetter,
+    Planned, Replay, ReplayEnd, ReplayError, ReplayProgress, ReplayReport, Selection, WhyLeft,
 };
 pub use decode::{
     DecodeError, Decoder, JsonDecoder, MessageDecoder, RawDecoder, Received, Record, TextDecoder,
@@ -45,7 +51,7 @@ pub use doctor::{
 };
 pub use error::ClientError;
 pub use handler::{
-    Batch, BatchHandler, BoxError, Context, Failure, Handler, Outcomes, RetryPolicy,
+    Batch, BatchHandler, BoxError, Context, Decision, Failure, Handler, Outcomes, RetryPolicy,
 };
 pub use health::{Condition, Health, HealthHandle, InWork, Liveness, Readiness};
 pub use ids::{Offset, PartitionId, Position, TopicPartition};
@@ -57,8 +63,11 @@ pub use message::{
     CONTENT_BYTES_MAX_DEFAULT, Content, Excerpt, Field, Header, Headers, IntoContent, Message,
     MessageError, MessageLimits,
 };
-pub use metrics::{METRICS, MetricKind, MetricSpec};
-pub use outbox::{OutboxConfig, OutboxDamage, OutboxError, OutboxStatus, OutboxSync, WhenFull};
+pub use metrics::{METRICS, MetricKind, MetricSpec, escape_label};
+pub use outbox::{
+    OutboxConfig, OutboxDamage, OutboxError, OutboxRejects, OutboxRetried, OutboxStatus,
+    OutboxSync, RejectedMessage, WhenFull,
+};
 pub use producer::{
     Acceptance, BuildError, CloseReport, Delivery, DeliveryError, DeliveryReport, FlushError,
     MessageProducer, NotAccepting, Outcome, OutgoingRecord, ProducerBuilder, ProducerEvent,

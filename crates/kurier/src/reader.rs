@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -35,11 +35,12 @@ pub enum ReadUntil {
 
 /// The records of one topic, each partition in its order, without a group.
 ///
-/// At most 1,024 records wait in it, beside what librdkafka fetches ahead. Dropped, it disconnects on a
-/// thread of its own.
+/// At most 1,024 records wait in it, of 4 MiB together and what one look at a partition adds, 256 records at most,
+/// beside what librdkafka fetches ahead. Dropped, it disconnects on a thread of its own.
 #[derive(Debug)]
 pub struct TopicReader {
     records: mpsc::Receiver<Result<Record, ClientError>>,
+    waiting: Arc<Waiting>,
     ended: mpsc::Receiver<()>,
     stop: Arc<Stop>,
 }
@@ -83,27 +84,41 @@ impl TopicReader {
         from: StartFrom,
         until: ReadUntil,
     ) -> Result<Self, ReadError> {
-        let mut properties = config.admin_properties()?;
-        properties
-            .extend(READER_PROPERTIES.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        // Before the cluster is asked.
+        config.admin_properties()?;
         let spans = spans(admin, topic, from, until).await;
         let spans =
             spans.map_err(|source| ReadError::Cluster { topic: topic.to_owned(), source })?;
+        Self::read(config, spans)
+    }
+
+    /// Begins to read each partition of `spans` from an offset on, up to another one or for ever. Nothing is
+    /// asked of the cluster before.
+    ///
+    /// # Errors
+    /// A wrong configuration.
+    pub fn read(
+        config: &ClientConfig,
+        spans: BTreeMap<TopicPartition, (Offset, Option<Offset>)>,
+    ) -> Result<Self, ReadError> {
+        let mut properties = config.admin_properties()?;
+        properties
+            .extend(READER_PROPERTIES.map(|(name, value)| (name.to_owned(), value.to_owned())));
         let client: BaseConsumer<Quiet> = native_config(&properties)
             .create_with_context(Quiet)
             .map_err(|error| ConfigProblems::from_kafka(&error, &properties))?;
         let (out, records) = mpsc::channel(WAITING_MAX);
         let (end, ended) = mpsc::channel(1);
-        let stop = Arc::new(Stop::default());
-        let told = Arc::clone(&stop);
+        let (stop, waiting) = (Arc::new(Stop::default()), Arc::new(Waiting::default()));
+        let (told, room) = (Arc::clone(&stop), Arc::clone(&waiting));
         thread::Builder::new()
             .name("kurier-reader".to_owned())
             .spawn(move || {
-                read(&Arc::new(client), spans, &told, &out);
+                read_all(&Arc::new(client), spans, &told, &room, &out);
                 drop(end);
             })
             .map_err(ReadError::Thread)?;
-        Ok(Self { records, ended, stop })
+        Ok(Self { records, waiting, ended, stop })
     }
 
     /// The next record of any partition; `None` at the end. After an error there is nothing more.
@@ -114,7 +129,13 @@ impl TopicReader {
     /// # Cancel safety
     /// Dropping it loses nothing.
     pub async fn next(&mut self) -> Option<Result<Record, ClientError>> {
-        self.records.recv().await
+        let next = self.records.recv().await;
+        if let Some(Ok(record)) = &next
+            && self.waiting.taken(record.size())
+        {
+            self.stop.ring();
+        }
+        next
     }
 
     /// Stops reading and waits until the client is gone.
@@ -134,6 +155,8 @@ impl Drop for TopicReader {
 
 /// Records that wait for [`TopicReader::next`].
 const WAITING_MAX: usize = 1024;
+/// Bytes of records that wait; while there are more, none is added.
+const WAITING_BYTES_MAX: usize = 4 << 20;
 /// Events taken from one partition before the next has its turn.
 const TURN: usize = 256;
 /// Longest wait without a look at everything; librdkafka rings before.
@@ -158,9 +181,33 @@ struct Stop {
 impl Stop {
     fn now(&self) {
         self.said.store(true, Ordering::Release);
+        self.ring();
+    }
+
+    fn ring(&self) {
         if let Some(reader) = self.reader.get() {
             reader.unpark();
         }
+    }
+}
+
+/// Bytes of records that wait to be taken: the channel counts records, and they may be large.
+#[derive(Debug, Default)]
+struct Waiting(AtomicUsize);
+
+impl Waiting {
+    fn added(&self, bytes: usize) {
+        self.0.fetch_add(bytes, Ordering::AcqRel);
+    }
+
+    /// Whether there is room again, and was none before.
+    fn taken(&self, bytes: usize) -> bool {
+        let before = self.0.fetch_sub(bytes, Ordering::AcqRel);
+        WAITING_BYTES_MAX <= before && before - bytes < WAITING_BYTES_MAX
+    }
+
+    fn is_full(&self) -> bool {
+        WAITING_BYTES_MAX <= self.0.load(Ordering::Acquire)
     }
 }
 
@@ -193,10 +240,11 @@ async fn spans(
 }
 
 /// The thread.
-fn read(
+fn read_all(
     client: &Arc<BaseConsumer<Quiet>>,
     mut spans: Spans,
     stop: &Stop,
+    waiting: &Waiting,
     out: &mpsc::Sender<Result<Record, ClientError>>,
 ) {
     let me = thread::current();
@@ -219,12 +267,17 @@ fn read(
         let mut idle = true;
         for feed in &mut feeds {
             let Some((_, end)) = spans.get(feed.partition()).copied() else { continue };
+            // Whoever takes the records rings, and so does an order to stop.
+            while waiting.is_full() && !stop.said.load(Ordering::Acquire) && !out.is_closed() {
+                thread::park_timeout(ROUND);
+            }
             let looked = feed.take(TURN, &mut records);
             idle &= looked.taken == 0;
             let past = |offset: Offset| end.is_some_and(|end| end <= offset);
             let reached = looked.end.is_some_and(past)
                 || records.last().is_some_and(|last| past(last.offset.next()));
             for record in records.drain(..).filter(|record| !past(record.offset)) {
+                waiting.added(record.size());
                 if out.blocking_send(Ok(record)).is_err() {
                     return;
                 }
@@ -283,3 +336,27 @@ impl ClientContext for Quiet {
 }
 
 impl ConsumerContext for Quiet {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_wait_up_to_a_number_of_bytes_and_who_adds_them_is_rung_once_there_is_room() {
+        let waiting = Waiting::default();
+        let half = WAITING_BYTES_MAX / 2;
+        waiting.added(half);
+        assert!(!waiting.is_full() && !waiting.taken(0));
+        waiting.added(half);
+        assert!(waiting.is_full(), "as many as may");
+        waiting.added(half);
+        assert!(!waiting.taken(half) && waiting.is_full(), "still as many");
+        assert!(waiting.taken(1) && !waiting.is_full());
+        assert!(!waiting.taken(1), "once");
+        waiting.taken(2 * half - 2);
+        assert!(!waiting.is_full());
+        waiting.added(9 * half);
+        assert!(waiting.is_full(), "one that is larger than all may be waits alone");
+        assert!(waiting.taken(9 * half));
+    }
+}

@@ -1,6 +1,7 @@
 //! The cluster a scenario runs on: the embedded one, or three real nodes of Apache Kafka.
 
 mod apache;
+mod control;
 mod embedded;
 mod exchange;
 mod quorum;
@@ -19,11 +20,12 @@ use kurier_broker::Faults;
 use crate::proxy::Route;
 
 pub use apache::ApacheKafka;
+pub use control::Control;
 pub use embedded::Embedded;
 pub use roles::Role;
 pub use secured::Secured;
 use topics::wait_until_whole;
-pub use topics::{add_partitions, create_topic, leader, wait_until_in_sync};
+pub use topics::{add_partitions, create, create_topic, leader, wait_until_in_sync};
 
 /// How long anything that a healthy machine does in seconds may take.
 pub const PATIENCE: Duration = Duration::from_secs(120);

@@ -10,7 +10,7 @@ use rdkafka::client::DefaultClientContext;
 
 use super::{PATIENCE, TestCluster, admin};
 
-/// Creates a topic with three replicas and waits until every partition has all of them in sync.
+/// Creates a topic with three replicas, two of which must be in sync, and waits as [`create`] does.
 ///
 /// # Errors
 /// When that does not happen.
@@ -19,12 +19,29 @@ pub async fn create_topic(
     name: &str,
     partitions: u32,
 ) -> anyhow::Result<()> {
-    let admin = admin(cluster.bootstrap())?;
     let topic = NewTopic::new(name).partitions(partitions).replication(3);
-    admin.create_topic(&topic.config("min.insync.replicas", "2")).await?;
-    let whole = wait_until_whole(&admin).await;
-    admin.close().await;
-    whole
+    create(cluster, name, &topic.config("min.insync.replicas", "2")).await
+}
+
+/// Creates `topic`, which is called `name`, and waits until all replicas of its partitions are in sync and
+/// every node knows of it: a client may ask any.
+///
+/// # Errors
+/// When that does not happen.
+pub async fn create(cluster: &dyn TestCluster, name: &str, topic: &NewTopic) -> anyhow::Result<()> {
+    let creating = admin(cluster.bootstrap())?;
+    creating.create_topic(topic).await?;
+    let whole = wait_until_whole(&creating).await;
+    creating.close().await;
+    whole?;
+    for node in cluster.bootstrap().split(',') {
+        // Its first question goes to the one node that it has heard of.
+        let asking = admin(node)?;
+        let known = asking.wait_for_topic(name, PATIENCE).await;
+        asking.close().await;
+        known?;
+    }
+    Ok(())
 }
 
 /// Who leads a partition.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kurier::{MessageProducer, NewTopic, OutgoingRecord};
 use kurier_tests::audit;
-use kurier_tests::cluster::{Kind, TestCluster, admin, cluster};
+use kurier_tests::cluster::{Kind, TestCluster, cluster, create};
 use rdkafka::error::RDKafkaErrorCode;
 
 use crate::{not_run, within};
@@ -70,12 +70,11 @@ async fn a_record_that_the_broker_refuses_fails_alone_and_the_others_keep_their_
     if cluster.kind() == Kind::Embedded {
         return not_run("the embedded cluster does not name the records it refuses");
     }
-    let admin = admin(cluster.bootstrap()).unwrap();
-    for (topic, policy) in [("compacted", "compact"), ("timed", "delete"), ("late", "delete")] {
-        let topic = NewTopic::new(topic).partitions(1).replication(3);
-        admin.create_topic(&topic.config("cleanup.policy", policy)).await.unwrap();
+    for (name, policy) in [("compacted", "compact"), ("timed", "delete"), ("late", "delete")] {
+        let topic = NewTopic::new(name).partitions(1).replication(3);
+        let topic = topic.config("cleanup.policy", policy);
+        within("the topic", create(&*cluster, name, &topic)).await.unwrap();
     }
-    admin.close().await;
     let without_a_key = |record: &mut OutgoingRecord| record.key = None;
     let from_tomorrow = |record: &mut OutgoingRecord| {
         record.timestamp = Some(jiff::Timestamp::now() + Duration::from_hours(24));

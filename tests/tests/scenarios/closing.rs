@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kurier::{
-    Closed, ConsumeError, ConsumeReport, ConsumerBuilder, ConsumerEvent, Context, Ended, Failure,
-    Message, MessageProducer, NodeId, Offset,
+    Closed, Condition, ConsumeError, ConsumeReport, ConsumerBuilder, ConsumerEvent, Context, Ended,
+    Failure, Message, MessageProducer, NodeId, Offset,
 };
 use kurier_broker::{Api, Fault, FaultAction, ResponseError};
 use kurier_tests::cluster::{NODES, Role, admin, cluster};
@@ -258,6 +258,85 @@ async fn silence_coordinator(scene: &Scene) -> Option<NodeId> {
     scene.cluster.pause(node).await.unwrap();
     scene.books.note(&format!("node {node} is frozen"));
     Some(node)
+}
+
+/// After the session timeout librdkafka gives its share up by itself. Nobody else has it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_lost_while_all_brokers_are_away_is_still_left_at_the_end() {
+    let scene = Scene::set("lost-without-brokers", 1).await;
+    let mut builder = unhurried(scene.member("1"));
+    builder.config_mut().session_timeout = Duration::from_secs(6);
+    let first = scene.run(builder, take);
+    scene.fill(0..1, 10).await;
+    until("all is handled", || scene.books.handled_by(&scene.group) == 10).await;
+    for node in NODES {
+        scene.cluster.kill(node).await.unwrap();
+    }
+    let diary = Arc::clone(&first.diary);
+    let lost = |event: &ConsumerEvent| matches!(event, ConsumerEvent::Lost { .. }).then_some(());
+    until("its share is lost", || !diary.picked(lost).is_empty()).await;
+    let (report, took) = in_time("a close", first.stop_somehow()).await;
+    assert_eq!(positions(&report), BTreeMap::from([(0, 10)]), "{report:?}");
+    within("the start of all nodes", scene.cluster.start_all()).await.unwrap();
+    let second = scene.run(scene.member("2").exit_at_end(true), take);
+    assert_eq!(second.end().await.handled, 10, "what was not committed comes again");
+    scene.judge(&format!("closed in {took:.1?} ({:?})", report.closed)).await;
+}
+
+/// Nothing comes from brokers that are away: that is no silence to end at.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_consumer_does_not_end_while_all_brokers_are_away() {
+    const SILENCE: Duration = Duration::from_secs(3);
+    let scene = Scene::set("idle-without-brokers", 1).await;
+    scene.fill(0..1, 1).await;
+    let builder = scene.member("1").idle_exit(SILENCE);
+    let health = builder.health();
+    let member = scene.run(builder, take);
+    scene.until_committed(&BTreeMap::from([(0, 1)])).await;
+    for node in NODES {
+        scene.cluster.kill(node).await.unwrap();
+    }
+    let waits = |longer: Duration| {
+        health.now().conditions.iter().any(|condition| {
+            matches!(condition, Condition::WaitingForCluster { waited, .. } if longer <= *waited)
+        })
+    };
+    until("it has waited for longer", || waits(2 * SILENCE)).await;
+    within("the start of all nodes", scene.cluster.start_all()).await.unwrap();
+    let report = within("its end", member.end()).await;
+    assert_eq!((report.ended, report.handled), (Ended::Idle, 1), "{report:?}");
+    scene.judge("ended once brokers had nothing more").await;
+}
+
+/// The position of a partition that is read to its end is committed though nothing was handled; a close must not wait
+/// for brokers because of it, nor say that work is left.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_brokers_a_close_of_what_handled_nothing_is_over_soon_and_leaves_nothing() {
+    const SOON: Duration = Duration::from_secs(12);
+    let not_ready = FaultAction::Error(ResponseError::CoordinatorNotAvailable);
+    // A commit that was refused, and may be asked again; one that is under way when the brokers die.
+    for (case, action) in [("refused", not_ready), ("under-way", FaultAction::Delay(HOUR))] {
+        let scene = Scene::set(&format!("nothing-handled-{case}"), 1).await;
+        let Some(faults) = scene.cluster.faults() else { return crate::not_run(NO_FAULTS) };
+        let commits = faults.add(Fault::on(Api::OffsetCommit), action).unwrap();
+        let member = scene.run(scene.member("idle"), take);
+        within("a commit of where it begins", commits.reached(1)).await;
+        let diary = Arc::clone(&member.diary);
+        let is_away = |event: &ConsumerEvent| {
+            matches!(event, ConsumerEvent::WaitingForCluster { .. }).then_some(())
+        };
+        for node in NODES {
+            scene.cluster.kill(node).await.unwrap();
+        }
+        until("it waits for the cluster", || !diary.picked(is_away).is_empty()).await;
+        let begun = Instant::now();
+        let report = within("the close", member.stop_somehow()).await;
+        let took = begun.elapsed();
+        eprintln!("{case}: closed in {took:.1?} ({:?})", report.closed);
+        assert!(took < SOON, "{case}: {took:?} {report:?}");
+        assert_eq!((report.uncommitted.len(), report.outstanding), (0, 0), "{case}: {report:?}");
+        assert!(!matches!(report.closed, Closed::LeftBehind { .. }), "{case}: {report:?}");
+    }
 }
 
 /// In one process five members of a group, each closed and replaced again and again under load; a third

@@ -12,7 +12,9 @@ use kurier::{
     MessageProducer, NotAccepting, Received, Secret, Security, SendError, SingleMessageConsumer,
 };
 use kurier_tests::binary;
-use kurier_tests::cluster::secured::{LONER, LOOKOUT, Listener, NOVICE, PASSWORD, TOPIC, WORKER};
+use kurier_tests::cluster::secured::{
+    CLERK, LETTERS, LONER, LOOKOUT, Listener, NOVICE, PASSWORD, TOPIC, WORKER,
+};
 use kurier_tests::cluster::{Secured, secured};
 use kurier_tests::waits::{until, within};
 use rdkafka::error::RDKafkaErrorCode;
@@ -309,6 +311,32 @@ async fn a_right_that_is_missing_is_named_with_exit_code_6() {
     is_turned_away(&folder, LOOKOUT, CONSUME, "read orders as user \"lookout\"").await;
     is_turned_away(&folder, LONER, CONSUME, group).await;
     is_turned_away(&folder, LONER, &["group", "lag", "g"], "DESCRIBE to look").await;
+}
+
+/// The partition stops at the message; whoever may write the topic, in the same group, loses none of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_right_to_write_dead_letters_nothing_is_passed_and_the_right_is_named() {
+    let Some(node) = node().await else { return };
+    let users = [CLERK, WORKER].map(|user| Profile::sasl(user, "PLAIN", user, PASSWORD, ""));
+    let folder = folder(node, &users);
+    let security = node.as_user(Mechanism::Plain, WORKER, PASSWORD);
+    let sent = send(&node.address(Listener::Sasl), security, 20).await;
+    let reject = [
+        &["consume", "single", TOPIC, "--group", "clerks", "--exec", "exit 65"][..],
+        &["--dead-letter", LETTERS, "--exit-at-end", "--on-failure", "exit"],
+    ];
+    let output = ended(&folder, &[&["--profile", CLERK], &reject.concat()[..]].concat()).await;
+    let told = said(&output);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("WRITE") && told.contains(LETTERS), "{told}");
+
+    let output = ended(&folder, &[&["--profile", WORKER], &reject.concat()[..]].concat()).await;
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let list = ["--profile", WORKER, "dlq", "list", LETTERS, "-o", "json"];
+    let output = ended(&folder, &list).await;
+    let counted: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let letters = counted["dead_letters"].as_u64().unwrap();
+    assert!(sent.len() as u64 <= letters, "{letters} of {}", sent.len());
 }
 
 /// A broker that ends the connection may also be one behind a proxy that is down: it is waited for as

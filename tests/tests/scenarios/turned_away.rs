@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use kurier::{Message, NewTopic, ProducerEvent, SendError};
 use kurier_broker::{Api, Fault, FaultAction};
 use kurier_tests::audit::Found;
-use kurier_tests::cluster::{admin, cluster, wait_until_in_sync};
+use kurier_tests::cluster::{cluster, create};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::FutureRecord;
 
@@ -38,11 +38,8 @@ async fn a_message_that_is_too_large_is_refused_at_once_and_what_is_behind_it_go
 /// A topic that takes 20,000 bytes at once, and a producer that makes batches of up to a million.
 async fn narrow() -> Dispatch {
     let cluster = cluster().await.unwrap();
-    let admin = admin(cluster.bootstrap()).unwrap();
     let topic = NewTopic::new(TOPIC).partitions(1).replication(3);
-    admin.create_topic(&topic.config("max.message.bytes", "20000")).await.unwrap();
-    admin.close().await;
-    within("in sync", wait_until_in_sync(&*cluster)).await.unwrap();
+    create(&*cluster, TOPIC, &topic.config("max.message.bytes", "20000")).await.unwrap();
     Dispatch::on(cluster, None, |builder| builder.linger(ONE_BATCH)).await
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{ArgGroup, Args};
 use jiff::Timestamp;
 
-use super::{duration, property};
+use super::{duration, patience, property};
 
 /// `--watch` and how often.
 #[derive(Debug, Args)]
@@ -15,7 +15,7 @@ pub struct Watch {
     #[arg(long)]
     pub watch: bool,
     /// Time between two looks of --watch
-    #[arg(long, value_name = "TIME", default_value = "1s", requires = "watch", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "1s", requires = "watch", value_parser = patience)]
     pub every: Duration,
 }
 
@@ -63,6 +63,22 @@ pub enum Place {
     Offset(i64),
     Time(Timestamp),
     Ago(Duration),
+}
+
+#[derive(Debug, Args)]
+pub struct CreateArgs {
+    /// The topic
+    pub name: String,
+    /// How many partitions
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    pub partitions: u32,
+    /// Replicas of each; by default as many as there are brokers, up to three
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub replication: Option<u16>,
+    /// A setting of the topic. With three replicas or more, min.insync.replicas is 2 unless it is set here
+    /// or the brokers ask for as many by themselves
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = property)]
+    pub configs: Vec<(String, String)>,
 }
 
 #[derive(Debug, Args)]

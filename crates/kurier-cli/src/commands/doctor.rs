@@ -6,6 +6,7 @@ use clap::builder::styling::{AnsiColor, Style};
 use kurier::{Check, Diagnosis, Doctor, Finding, Severity, Subject};
 use serde_json::{Value, json};
 
+use super::missing::explained;
 use crate::args::{DoctorArgs, Global, Output};
 use crate::exit::Exit;
 use crate::{output, settings};
@@ -16,7 +17,7 @@ use crate::{output, settings};
 /// When the cluster or the topic can't be looked at.
 pub async fn run(args: DoctorArgs, global: &Global) -> anyhow::Result<Exit> {
     let mut doctor = Doctor::new(global.client());
-    if let Some(topic) = args.topic {
+    if let Some(topic) = &args.topic {
         doctor = doctor.topic(topic);
     }
     for group in args.groups {
@@ -27,6 +28,7 @@ pub async fn run(args: DoctorArgs, global: &Global) -> anyhow::Result<Exit> {
     }
     let admin = super::admin(global)?;
     let examined = doctor.examine(&admin).await;
+    let examined = explained(&admin, args.topic.as_deref().unwrap_or_default(), examined).await;
     admin.close().await;
     let diagnosis = examined?;
     let exit = exit(&diagnosis, args.strict);

@@ -1,17 +1,23 @@
 //! The commands, one file or folder each.
 
+pub mod bench;
 pub mod cluster;
 pub mod consume;
+pub mod dashboard;
 pub mod demo;
+pub mod dlq;
 pub mod doctor;
 pub mod group;
 mod line;
+mod missing;
 mod monitored;
 pub mod outbox;
+mod pace;
 pub mod probe;
 pub mod produce;
 pub mod profile;
 mod readable;
+mod scratch;
 mod tail;
 pub mod topic;
 mod watch;

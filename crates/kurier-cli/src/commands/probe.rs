@@ -9,9 +9,10 @@ use hyper::client::conn::http1;
 use hyper::header::HOST;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use crate::args::{Global, ProbeCommand};
+use crate::args::{Global, Output, ProbeCommand};
 use crate::exit::{Exit, Unanswered, UsageError};
 use crate::output;
 
@@ -37,8 +38,22 @@ pub async fn run(command: ProbeCommand, global: &Global) -> anyhow::Result<Exit>
         StatusCode::SERVICE_UNAVAILABLE => Exit::Unhealthy,
         other => anyhow::bail!("{address}{path} answers {other}: it is not kurier's"),
     };
-    output::unless_unread(output::bytes(&body))?;
+    output::unless_unread(match global.output {
+        Output::Table => output::bytes(&body),
+        Output::Json => output::json(&object(address, path, exit == Exit::Done, &body)),
+    })?;
     Ok(exit)
+}
+
+/// The answer for programs: its first line is the verdict, each other one a check, `ok` or `failing`.
+fn object(address: &str, path: &str, yes: bool, body: &[u8]) -> Value {
+    let body = String::from_utf8_lossy(body);
+    let checks = body.lines().skip(1).map(|line| match line.split_once(' ') {
+        Some((state @ ("ok" | "failing"), of)) => json!({ "ok": state == "ok", "check": of }),
+        _ => json!({ "ok": yes, "check": line }),
+    });
+    let checks: Vec<Value> = checks.collect();
+    json!({ "address": address, "asked": path, "yes": yes, "checks": checks })
 }
 
 async fn ask(address: &str, path: &str, patience: Duration) -> anyhow::Result<(StatusCode, Bytes)> {

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::line::{self, Show};
 use crate::args::Decode;
 use crate::exit::Exit;
+use crate::output;
 use crate::signals::Signals;
 
 /// Prints until the reader ends or a signal comes.
@@ -22,6 +23,7 @@ use crate::signals::Signals;
 pub async fn run(reader: TopicReader, decode: Decode, signals: &Signals) -> anyhow::Result<Exit> {
     let (runtime, drain) = (Handle::current(), signals.drain.clone());
     // A write waits for whoever reads; that must not keep the command from ending.
+    let unread = output::nobody_reads();
     let printing = print_all(reader, decode, drain);
     let printing = tokio::task::spawn_blocking(move || runtime.block_on(printing));
     let stuck = async {
@@ -31,6 +33,8 @@ pub async fn run(reader: TopicReader, decode: Decode, signals: &Signals) -> anyh
     let unreadable = tokio::select! {
         printed = printing => printed??,
         () = stuck => 0,
+        // Without this it would be noticed at the next message, which may never come.
+        () = unread => return Ok(Exit::Done),
     };
     Ok(if 0 < unreadable { Exit::Failed } else { signals.exit() })
 }

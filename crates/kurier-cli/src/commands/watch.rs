@@ -17,8 +17,8 @@ pub struct Sight {
     pub objects: Vec<Value>,
 }
 
-/// Looks once, or with `--watch` until a signal. A first look that fails is an error; later ones are told
-/// and the next may succeed. The exit code is that of the last look.
+/// Looks once, or with `--watch` until a signal. A first look that fails is an error, unless it `may_come`;
+/// later ones are told and the next may succeed. The exit code is that of the last look.
 ///
 /// # Errors
 /// When the first look fails, or standard output cannot be written.
@@ -26,6 +26,7 @@ pub async fn look(
     watch: &Watch,
     global: &Global,
     signals: &Signals,
+    may_come: impl Fn(&anyhow::Error) -> bool,
     mut look: impl AsyncFnMut() -> anyhow::Result<Sight>,
 ) -> anyhow::Result<Exit> {
     if !watch.watch {
@@ -46,7 +47,7 @@ pub async fn look(
         };
         let (sight, exit) = match seen {
             Ok(sight) => (sight, Exit::Done),
-            Err(error) if last.is_none() => return Err(error),
+            Err(error) if last.is_none() && !may_come(&error) => return Err(error),
             Err(error) => {
                 let text = format!("{error:#}");
                 let objects = vec![json!({ "error": text })];

@@ -2,7 +2,7 @@
 //!
 //! Owns that thread and the client. The client ends on that thread, never on one that must finish.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
@@ -15,7 +15,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext};
 use tokio::sync::oneshot;
 
-use crate::access::{Access, hint};
+use super::asker::Asker;
+use crate::access::{Access, hint, without_count};
 use crate::config::native_config;
 use crate::sys::{self, Answer, Came, Fault, Metadata, Request, Topics};
 use crate::{ClientConfig, ClientError, ConfigProblems, Denial};
@@ -25,6 +26,9 @@ const WAIT: Duration = Duration::from_secs(1);
 
 /// Time between two looks whether this client is denied.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// How long brokers that are there may take for what they are still asked when the client ends.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// How much longer than librdkafka's own timeout an answer is waited for.
 const GRACE: Duration = Duration::from_millis(500);
@@ -41,6 +45,7 @@ pub(super) struct Calls {
 
 struct Native {
     admin: sys::Admin<Listener>,
+    asker: Asker,
     waiting: Mutex<Waiting>,
     stopping: AtomicBool,
 }
@@ -61,6 +66,7 @@ impl Calls {
             .map_err(|error| ConfigProblems::from_kafka(&error, &properties))?;
         let native = Arc::new(Native {
             admin: sys::Admin::new(client),
+            asker: Asker::default(),
             waiting: Mutex::default(),
             stopping: AtomicBool::new(false),
         });
@@ -125,18 +131,26 @@ impl Calls {
         group: &str,
         ask: impl FnOnce(&BaseConsumer<Listener>, &str) -> Result<Answer, Fault> + Send + 'static,
     ) -> Result<Answer, Fault> {
-        let mut config = native_config(&self.properties);
-        let group = group.to_owned();
+        let (group, properties) = (group.to_owned(), self.properties.clone());
         blocking(move || {
-            if group.contains('\0') {
-                let reason = "a NUL character in the group's name".to_owned();
-                return Err(Fault { code: RDKafkaErrorCode::InvalidArgument, reason });
-            }
-            // It never subscribes, so it is no member.
-            let client = config.set("group.id", &group).set("enable.auto.commit", "false");
-            let client: BaseConsumer<Listener> =
-                client.create_with_context(Listener::default()).map_err(failed)?;
+            let client = outsider(&properties, &group)?;
             ask(&client, &group)
+        })
+        .await
+    }
+
+    /// As [`of_group`](Self::of_group), by a client that is shared.
+    pub(super) async fn glance<T: Send + 'static>(
+        &self,
+        group: &str,
+        ask: impl FnOnce(&BaseConsumer<Listener>, &str) -> Result<Answer, Fault> + Send + 'static,
+        read: impl FnOnce(&Answer) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let (group, properties) = (group.to_owned(), self.properties.clone());
+        let native = Arc::clone(self.native());
+        blocking(move || {
+            let question = |client: &_| read(&ask(client, &group)?);
+            native.asker.ask(|| outsider(&properties, &group), question)
         })
         .await
     }
@@ -228,6 +242,15 @@ impl Native {
     fn listener(&self) -> &Listener {
         self.admin.client().client().context()
     }
+
+    /// Gives the next answer to whoever waits for it.
+    fn hand_out(&self, wait: Duration) {
+        if let Came::Answer(ticket, answer) = self.admin.next(wait) {
+            let caller = self.waiting().callers.remove(&ticket);
+            // A caller that is gone needs no answer.
+            let _ = caller.map(|caller| caller.send(answer));
+        }
+    }
 }
 
 impl Waiting {
@@ -246,18 +269,36 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(question).await.unwrap_or_else(|error| Err(failed(error)))
 }
 
+/// A client with a group's name that never subscribes, so that it is no member of it.
+fn outsider(properties: &[(String, String)], group: &str) -> Result<BaseConsumer<Listener>, Fault> {
+    if group.contains('\0') {
+        let reason = "a NUL character in the group's name".to_owned();
+        return Err(Fault { code: RDKafkaErrorCode::InvalidArgument, reason });
+    }
+    let mut config = native_config(properties);
+    let client = config.set("group.id", group).set("enable.auto.commit", "false");
+    client.create_with_context(Listener::default()).map_err(failed)
+}
+
 fn failed(error: impl std::fmt::Display) -> Fault {
     Fault { code: RDKafkaErrorCode::Fail, reason: error.to_string() }
 }
 
-/// The thread's work: hands out answers until it is told to stop.
+/// The thread's work: hands out answers until it is told to stop, and then takes those that are still on their way.
+///
+/// What several brokers answer is put together, when the client ends, on the threads of them all, and that ends
+/// the process (librdkafka 2.12.1: `rd_kafka_ListConsumerGroups_response_merge` asserts that it is alone).
 fn serve(native: &Native) {
     while !native.stopping.load(Ordering::Acquire) {
-        if let Came::Answer(ticket, answer) = native.admin.next(WAIT) {
-            let caller = native.waiting().callers.remove(&ticket);
-            // A caller that is gone needs no answer.
-            let _ = caller.map(|caller| caller.send(answer));
+        native.hand_out(WAIT);
+    }
+    let end = Instant::now() + LAST_ANSWERS;
+    while !native.waiting().callers.is_empty() && !native.listener().state().all_down {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            break;
         }
+        native.hand_out(left.min(LOOK));
     }
 }
 
@@ -270,6 +311,23 @@ struct Reached {
     /// What it last said about a connection.
     reason: Option<String>,
     access: Access,
+    said: Said,
+}
+
+/// Which of librdkafka's warnings were passed on: it repeats them with each attempt to connect, and what
+/// they come to is in the error of the call.
+#[derive(Debug, Default)]
+struct Said(BTreeSet<String>);
+
+impl Said {
+    /// Warnings that are told apart.
+    const MAX: usize = 64;
+
+    /// True for what was not said before, whatever numbers it ends with.
+    fn is_new(&mut self, facility: &str, line: &str) -> bool {
+        let news = line.split(" (after ").next().unwrap_or(line);
+        self.0.len() < Self::MAX && self.0.insert(format!("{facility}: {news}"))
+    }
 }
 
 /// Hears librdkafka's errors and logs.
@@ -291,20 +349,22 @@ impl Listener {
 
 impl ClientContext for Listener {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        let mut state = self.state();
         if let Some(hint) = hint(line) {
-            self.state().reason = Some(hint);
+            state.reason = Some(hint);
         }
         match level {
             RDKafkaLogLevel::Emerg
             | RDKafkaLogLevel::Alert
             | RDKafkaLogLevel::Critical
             | RDKafkaLogLevel::Error
-            | RDKafkaLogLevel::Warning => {
-                tracing::warn!(target: "kurier::admin", "{facility}: {line}")
+            | RDKafkaLogLevel::Warning
+                // What a property means to producers and consumers is no news to one that is neither.
+                if facility != "CONFWARN" && state.said.is_new(facility, line) =>
+            {
+                tracing::warn!(target: "kurier::admin", "{facility}: {line}");
             }
-            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => {
-                tracing::debug!(target: "kurier::admin", "{facility}: {line}");
-            }
+            _ => tracing::debug!(target: "kurier::admin", "{facility}: {line}"),
         }
     }
 
@@ -316,7 +376,7 @@ impl ClientContext for Listener {
         if code == RDKafkaErrorCode::AllBrokersDown {
             state.all_down = true;
         } else {
-            state.reason = Some(hint(reason).unwrap_or_else(|| reason.to_owned()));
+            state.reason = Some(hint(reason).unwrap_or_else(|| without_count(reason)));
         }
     }
 }

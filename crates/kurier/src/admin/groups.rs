@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use rdkafka::error::RDKafkaErrorCode;
 
-use super::topics::is_unknown;
 use super::{Admin, Broker, OffsetAt};
-use crate::sys::{self, Fault, Request};
+use crate::sys::{self, Answer, Fault, Request};
 use crate::{ClientError, Offset, TopicPartition};
 
 /// What a group is doing.
@@ -60,6 +59,16 @@ pub struct GroupListing {
     pub state: GroupState,
     /// True for a group that only commits, and whose partitions nobody hands out.
     pub simple: bool,
+}
+
+/// Groups of those brokers that answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GroupsFound {
+    /// The groups, by name.
+    pub groups: Vec<GroupListing>,
+    /// What was wrong with brokers that did not answer: theirs are missing.
+    pub errors: Vec<ClientError>,
 }
 
 /// A group and its members.
@@ -138,7 +147,7 @@ impl Admin {
     /// [`ClientError`]; also when only one of the brokers could not be asked, since groups would be
     /// missing.
     pub async fn list_groups(&self) -> Result<Vec<GroupListing>, ClientError> {
-        let read = |answer: &crate::sys::Answer| {
+        let read = |answer: &Answer| {
             let (groups, faults) = answer.groups();
             faults.into_iter().next().map_or(Ok(groups), Err)
         };
@@ -147,25 +156,34 @@ impl Admin {
         Ok(groups)
     }
 
+    /// The groups of those brokers that answer, by name, and what was wrong with the others. Asked once.
+    ///
+    /// # Errors
+    /// [`ClientError`]; not when only some of the brokers could not be asked.
+    pub async fn groups_found(&self) -> Result<GroupsFound, ClientError> {
+        let doing = "list groups";
+        let read = |answer: &Answer| match answer.groups() {
+            (groups, mut faults) if groups.is_empty() && !faults.is_empty() => {
+                Err(faults.swap_remove(0))
+            }
+            found => Ok(found),
+        };
+        let (mut groups, faults) = self.question_once(doing, &Request::ListGroups, read).await?;
+        groups.sort_by(|a, b| a.name.cmp(&b.name));
+        groups.dedup_by(|a, b| a.name == b.name);
+        let errors = faults.into_iter().map(|fault| self.error(doing, fault)).collect();
+        Ok(GroupsFound { groups, errors })
+    }
+
     /// A group's state, coordinator and members.
     ///
     /// # Errors
     /// [`ClientError::Kafka`] with the code `GroupIdNotFound` for a group that is not there.
     pub async fn describe_group(&self, group: &str) -> Result<GroupDescription, ClientError> {
         let doing = format!("describe group {group}");
-        let read = |answer: &crate::sys::Answer| {
-            let mut described = answer.group().map_err(coordinator_missing)?;
-            if described.state == GroupState::Dead && described.members.is_empty() {
-                // How brokers answered before GROUP_ID_NOT_FOUND was given (DescribeGroups 6).
-                let code = RDKafkaErrorCode::GroupIdNotFound;
-                return Err(Fault { code, reason: "there is no such group".to_owned() });
-            }
-            described.members.sort_by(|a, b| (&a.client_id, &a.id).cmp(&(&b.client_id, &b.id)));
-            Ok(described)
-        };
         let ask = |left| async move {
             let asked = move |client: &_, group: &_| sys::described(client, group, attempt(left));
-            read(&self.calls.of_group(group, asked).await?)
+            description(&self.calls.of_group(group, asked).await?)
         };
         self.until(self.deadline(), &doing, ask, ClientError::is_retriable).await
     }
@@ -180,23 +198,38 @@ impl Admin {
         group: &str,
     ) -> Result<BTreeMap<TopicPartition, Offset>, ClientError> {
         let doing = format!("read the offsets of group {group}");
-        let read = |answer: &crate::sys::Answer| {
-            let offsets = answer.group_offsets().map_err(coordinator_missing)?.into_iter();
-            offsets
-                .map(|(partition, offset)| match offset {
-                    Ok(offset) => Ok((partition, offset)),
-                    Err(code) => {
-                        let reason = format!("{partition}: {}", Fault::of(code).reason);
-                        Err(Fault { code, reason })
-                    }
-                })
-                .collect::<Result<BTreeMap<_, _>, Fault>>()
-        };
         let ask = |left| async move {
             let asked = move |client: &_, group: &_| sys::stored(client, group, attempt(left));
-            read(&self.calls.of_group(group, asked).await?)
+            offsets(&self.calls.of_group(group, asked).await?)
         };
         self.until(self.deadline(), &doing, ask, ClientError::is_retriable).await
+    }
+
+    /// As [`describe_group`](Self::describe_group) and [`group_offsets`](Self::group_offsets) at once,
+    /// each asked once: for one that looks at hundreds of groups again and again. These share a client,
+    /// which is replaced when an answer does not come.
+    pub async fn glance_at_group(
+        &self,
+        group: &str,
+    ) -> (
+        Result<GroupDescription, ClientError>,
+        Result<BTreeMap<TopicPartition, Offset>, ClientError>,
+    ) {
+        let describe = |left| {
+            let asked = move |client: &_, group: &_| sys::described(client, group, left);
+            self.calls.glance(group, asked, description)
+        };
+        let commits = |left| {
+            let asked = move |client: &_, group: &_| sys::stored(client, group, left);
+            self.calls.glance(group, asked, offsets)
+        };
+        let doing =
+            [format!("describe group {group}"), format!("read the offsets of group {group}")];
+        let deadline = self.deadline();
+        tokio::join!(
+            self.until(deadline, &doing[0], describe, |_| false),
+            self.until(deadline, &doing[1], commits, |_| false),
+        )
     }
 
     /// How far a group is behind, for each partition it has committed or owns.
@@ -247,13 +280,36 @@ impl Admin {
             match self.describe_topic(topic).await {
                 Ok(topic) => others.extend(topic.topic_partitions()),
                 // It was deleted, and the group's offsets are still there.
-                Err(ClientError::Kafka { code, .. }) if is_unknown(code) => {}
+                Err(error) if error.is_unknown_topic() => {}
                 Err(error) => return Err(error),
             }
         }
         others.retain(|partition| !rows.contains_key(partition));
         Ok(others)
     }
+}
+
+fn description(answer: &Answer) -> Result<GroupDescription, Fault> {
+    let mut described = answer.group().map_err(coordinator_missing)?;
+    if described.state == GroupState::Dead && described.members.is_empty() {
+        // How brokers answered before GROUP_ID_NOT_FOUND was given (DescribeGroups 6).
+        let code = RDKafkaErrorCode::GroupIdNotFound;
+        return Err(Fault { code, reason: "there is no such group".to_owned() });
+    }
+    described.members.sort_by(|a, b| (&a.client_id, &a.id).cmp(&(&b.client_id, &b.id)));
+    Ok(described)
+}
+
+fn offsets(answer: &Answer) -> Result<BTreeMap<TopicPartition, Offset>, Fault> {
+    let offsets = answer.group_offsets().map_err(coordinator_missing)?.into_iter();
+    let offsets = offsets.map(|(partition, offset)| match offset {
+        Ok(offset) => Ok((partition, offset)),
+        Err(code) => {
+            let reason = format!("{partition}: {}", Fault::of(code).reason);
+            Err(Fault { code, reason })
+        }
+    });
+    offsets.collect()
 }
 
 /// The least time for one attempt to ask a group's coordinator.

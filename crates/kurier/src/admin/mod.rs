@@ -6,6 +6,7 @@
 
 mod alter_groups;
 mod alter_topics;
+mod asker;
 mod calls;
 mod cluster;
 mod groups;
@@ -21,9 +22,10 @@ use rdkafka::error::RDKafkaErrorCode;
 
 pub use alter_topics::ConfigChanges;
 pub use cluster::{Broker, ClusterInfo, NodeId};
-pub(crate) use settings::Picture;
-
-pub use groups::{GroupDescription, GroupLag, GroupListing, GroupMember, GroupState, LagRow};
+pub use groups::{
+    GroupDescription, GroupLag, GroupListing, GroupMember, GroupState, GroupsFound, LagRow,
+};
+pub use settings::Picture;
 pub use topics::{
     ConfigEntry, ConfigSource, NewTopic, OffsetAt, PartitionDescription, TopicDescription,
     Watermarks,
@@ -110,6 +112,16 @@ impl Admin {
         self.question_until(self.deadline(), doing, request, read).await
     }
 
+    /// Asks a question, and takes no for an answer.
+    async fn question_once<T>(
+        &self,
+        doing: &str,
+        request: &Request<'_>,
+        read: impl Fn(&Answer) -> Result<T, Fault>,
+    ) -> Result<T, ClientError> {
+        self.asked(self.deadline(), doing, request, read, |_| false).await
+    }
+
     async fn question_until<T>(
         &self,
         deadline: Instant,
@@ -117,9 +129,7 @@ impl Admin {
         request: &Request<'_>,
         read: impl Fn(&Answer) -> Result<T, Fault>,
     ) -> Result<T, ClientError> {
-        let read = &read;
-        let ask = |left| async move { read(&self.calls.ask(request, left).await?) };
-        self.until(deadline, doing, ask, ClientError::is_retriable).await
+        self.asked(deadline, doing, request, read, ClientError::is_retriable).await
     }
 
     /// Asks for a change; again only where it was certainly not made.
@@ -129,10 +139,22 @@ impl Admin {
         request: &Request<'_>,
         read: impl Fn(&Answer) -> Result<(), Fault>,
     ) -> Result<(), ClientError> {
+        let again = |error: &ClientError| error.is_retriable() && !error.may_have_been_applied();
+        self.asked(self.deadline(), doing, request, read, again).await
+    }
+
+    /// Asks until `read` makes something of the answer, or an error is not one to ask `again` after.
+    async fn asked<T>(
+        &self,
+        deadline: Instant,
+        doing: &str,
+        request: &Request<'_>,
+        read: impl Fn(&Answer) -> Result<T, Fault>,
+        again: impl Fn(&ClientError) -> bool,
+    ) -> Result<T, ClientError> {
         let read = &read;
         let ask = |left| async move { read(&self.calls.ask(request, left).await?) };
-        let again = |error: &ClientError| error.is_retriable() && !error.may_have_been_applied();
-        self.until(self.deadline(), doing, ask, again).await
+        self.until(deadline, doing, ask, again).await
     }
 
     /// What a broker sees of the cluster and of `topics`.

@@ -14,10 +14,13 @@ const MAX_TIMESTAMP: i64 = -3;
 pub(crate) type TopicSettings = Vec<(String, Result<Vec<ConfigEntry>, ClientError>)>;
 
 /// The cluster and its topics, as one broker sees them at one moment.
-#[derive(Debug)]
-pub(crate) struct Picture {
-    pub(crate) cluster: ClusterInfo,
-    pub(crate) topics: Vec<(String, Result<TopicDescription, ClientError>)>,
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Picture {
+    /// The cluster.
+    pub cluster: ClusterInfo,
+    /// Every topic that this client may see, by name; an error is of that topic alone.
+    pub topics: Vec<(String, Result<TopicDescription, ClientError>)>,
 }
 
 /// Settings of topics, and those of the broker that was asked, if one was named.
@@ -28,8 +31,11 @@ pub(crate) struct SettingsRead {
 }
 
 impl Admin {
-    /// The cluster and every topic this client may see.
-    pub(crate) async fn picture(&self) -> Result<Picture, ClientError> {
+    /// The cluster and every topic this client may see, in one answer.
+    ///
+    /// # Errors
+    /// [`ClientError`], [`Unreachable`](ClientError::Unreachable) above all.
+    pub async fn picture(&self) -> Result<Picture, ClientError> {
         let seen = self.metadata(self.deadline(), "describe the cluster", &Topics::All).await?;
         let topics = seen.topics.into_iter().map(|(name, topic)| {
             let topic = topic.map_err(|fault| self.error(&format!("describe topic {name}"), fault));
@@ -62,6 +68,36 @@ impl Admin {
             }
         }
         Ok(found)
+    }
+
+    /// The settings of each of `topics`, defaults included, each with its own outcome. `broker` is asked,
+    /// so that it need not be the controller that answers.
+    ///
+    /// # Errors
+    /// [`ClientError`], when no answer came.
+    pub async fn configs_of_each(
+        &self,
+        broker: NodeId,
+        topics: &[&str],
+    ) -> Result<Vec<(String, Result<Vec<ConfigEntry>, ClientError>)>, ClientError> {
+        if topics.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(self.settings(Some(broker), topics).await?.topics)
+    }
+
+    /// The settings that a broker runs with, by name. That broker is asked itself.
+    ///
+    /// # Errors
+    /// [`ClientError`]; also when it may not be looked at.
+    pub async fn broker_configs(&self, broker: NodeId) -> Result<Vec<ConfigEntry>, ClientError> {
+        let mut configs = self.settings(Some(broker), &[]).await?.broker.unwrap_or_else(|| {
+            let doing = format!("read the settings of broker {broker}");
+            let code = rdkafka::error::RDKafkaErrorCode::Fail;
+            Err(ClientError::from_code(doing, code, "the answer says nothing of it"))
+        })?;
+        configs.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(configs)
     }
 
     /// The latest timestamp that any record of each partition has. `None`: it has no records.

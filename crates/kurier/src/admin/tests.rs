@@ -110,11 +110,41 @@ async fn a_question_is_asked_again_while_the_answer_passes() {
     let mock = mock(1);
     let admin = connect(&mock.bootstrap_servers(), TEN);
     let partitions = [TopicPartition::new("orders", PartitionId(0))];
-    let passing = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION;
-    mock.request_errors(RDKafkaApiKey::ListOffsets, &[passing, passing, passing]);
+    for passing in [
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH,
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH,
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE,
+    ] {
+        mock.request_errors(RDKafkaApiKey::ListOffsets, &[passing, passing, passing]);
+        let offsets = admin.offsets(&partitions, OffsetAt::End).await.unwrap();
+        assert_eq!(offsets.values().collect::<Vec<_>>(), [&Some(Offset(0))]);
+    }
+}
 
-    let offsets = admin.offsets(&partitions, OffsetAt::End).await.unwrap();
-    assert_eq!(offsets.values().collect::<Vec<_>>(), [&Some(Offset(0))]);
+/// librdkafka says of the partitions of a leader that did not answer that all is well, and that their offset
+/// is -1001.
+#[tokio::test]
+async fn a_leader_that_is_away_is_the_error_of_its_own_partitions() {
+    let mock = mock(3);
+    for (partition, leader) in [(0, 1), (1, 2), (2, 3)] {
+        mock.partition_leader("orders", partition, Some(leader)).unwrap();
+    }
+    let admin = connect(&mock.bootstrap_servers(), TEN);
+    let partitions = admin.describe_topic("orders").await.unwrap().topic_partitions();
+    admin.offsets(&partitions, OffsetAt::End).await.unwrap();
+    mock.broker_down(2).unwrap();
+
+    let admin = admin.with_timeout(Duration::from_secs(2));
+    let found = admin.offsets_of_each(&partitions, OffsetAt::End).await.unwrap();
+    let known: Vec<_> = found.iter().map(|(_, offset)| offset.clone().ok()).collect();
+    assert_eq!(known, [Some(Some(Offset(0))), None, Some(Some(Offset(0)))], "{found:?}");
+
+    let found = admin.offsets_each(&partitions, OffsetAt::End).await.unwrap();
+    let known: Vec<_> = found.iter().map(|(_, offset)| offset.ok()).collect();
+    assert_eq!(known, [Some(Offset(0)), None, Some(Offset(0))], "{found:?}");
+    let error = admin.offsets(&partitions, OffsetAt::End).await.unwrap_err();
+    assert!(error.to_string().contains("orders[1]") && error.is_retriable(), "{error}");
 }
 
 #[tokio::test]

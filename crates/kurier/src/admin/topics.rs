@@ -1,12 +1,13 @@
 //! Topics: made, deleted, listed, described, and how far their partitions reach.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::{Admin, NodeId, is_silence, pause};
 use crate::config::check_topic_name;
+use crate::error::is_unknown_topic;
 use crate::sys::{Answer, ByPartition, Fault, Request, Topics};
 use crate::{ClientError, Offset, PartitionId, TopicPartition};
 
@@ -145,6 +146,9 @@ pub struct Watermarks {
     pub end: Offset,
 }
 
+/// How long what a broker said stands for a last question that has no answer.
+const SAID: Duration = Duration::from_secs(5);
+
 impl Admin {
     /// Creates a topic. Its partitions may need a moment to get leaders, and other brokers to know of
     /// it: see [`wait_for_topic`](Self::wait_for_topic).
@@ -193,7 +197,7 @@ impl Admin {
             match topic {
                 Ok(topic) => topics.push(topic),
                 // On its way out, as other brokers see it.
-                Err(fault) if is_unknown(fault.code) => {}
+                Err(fault) if is_unknown_topic(fault.code) => {}
                 Err(fault) => return Err(self.error(&format!("describe topic {name}"), fault)),
             }
         }
@@ -233,6 +237,8 @@ impl Admin {
     ) -> Result<TopicDescription, ClientError> {
         let doing = format!("wait for topic {name}");
         let end = Instant::now() + deadline;
+        // What the cluster said, which a question that the deadline cuts short does not unsay.
+        let mut missing: Option<(Instant, ClientError)> = None;
         loop {
             let error = match self.describe_until(name, end).await {
                 Ok(topic) => match topic.partitions.iter().find(|found| found.leader.is_none()) {
@@ -253,9 +259,17 @@ impl Admin {
                 ClientError::Kafka { code, .. } => Some(*code),
                 _ => None,
             };
-            let again = error.is_retriable() || code.is_some_and(is_unknown);
-            if !again || !pause(end).await {
+            let is_said =
+                |code| is_unknown_topic(code) || code == RDKafkaErrorCode::LeaderNotAvailable;
+            if code.is_some_and(is_said) {
+                missing = Some((Instant::now(), error.clone()));
+            } else if !error.is_retriable() {
                 return Err(error);
+            }
+            if !pause(end).await {
+                let is_silence = code == Some(RDKafkaErrorCode::OperationTimedOut);
+                let lately = missing.filter(|(said, _)| is_silence && said.elapsed() < SAID);
+                return Err(lately.map_or(error, |(_, said)| said));
             }
         }
     }
@@ -301,6 +315,33 @@ impl Admin {
         found.collect()
     }
 
+    /// As [`offsets`](Self::offsets), with each partition's own outcome, asked once: for one that looks
+    /// again and again, and waits for nobody. Below a thousand partitions at a time: what librdkafka does
+    /// with an answer grows with their square.
+    ///
+    /// # Errors
+    /// [`ClientError`], when it could not be asked at all.
+    pub async fn offsets_of_each(
+        &self,
+        partitions: &[TopicPartition],
+        at: OffsetAt,
+    ) -> Result<Vec<(TopicPartition, Result<Option<Offset>, ClientError>)>, ClientError> {
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let asked: Vec<_> =
+            partitions.iter().map(|partition| (partition.clone(), at.spec())).collect();
+        let read = |answer: &Answer| Ok(answer.offsets());
+        let found = self.question_once("read offsets", &Request::Offsets(&asked), read).await?;
+        let found = found.into_iter().map(|(partition, offset)| {
+            let offset = offset
+                .map(|offset| Some(offset).filter(|offset| Offset(0) <= *offset))
+                .map_err(|code| self.error("read offsets", Fault::of(code)));
+            (partition, offset)
+        });
+        Ok(found.collect())
+    }
+
     /// As [`offsets`](Self::offsets), with an error for each partition on its own. Errors that pass
     /// are waited out first.
     pub(crate) async fn offsets_each(
@@ -332,9 +373,16 @@ impl Admin {
             };
             let found = self.question_until(deadline, doing, &request, read).await?;
             let passes = |code| ClientError::from_code(doing, code, "").is_retriable();
-            let waits = found.iter().any(|(_, offset)| offset.is_err_and(passes));
-            if !waits || !pause(deadline).await {
+            let waits = found.iter().filter(|(_, offset)| offset.is_err_and(passes));
+            let topics: BTreeSet<String> =
+                waits.map(|(partition, _)| partition.topic.to_string()).collect();
+            if topics.is_empty() || !pause(deadline).await {
                 return Ok(found);
+            }
+            for topic in topics {
+                // librdkafka asks with the leader and the epoch it knows, and does not look for new ones when
+                // a broker says that the epoch is an old one. What is wrong now the next answer tells.
+                let _ = self.describe_until(&topic, deadline).await;
             }
         }
     }
@@ -356,9 +404,4 @@ impl Admin {
 
 fn unknown() -> Fault {
     Fault::of(RDKafkaErrorCode::UnknownTopicOrPartition)
-}
-
-/// Kafka's code and librdkafka's own.
-pub(super) fn is_unknown(code: RDKafkaErrorCode) -> bool {
-    matches!(code, RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic)
 }

@@ -20,6 +20,14 @@ pub(crate) struct Verdict {
     pub(crate) result: Result<(), CommitFailure>,
 }
 
+/// What became of one commit.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) verdicts: Vec<Verdict>,
+    /// From the question to its answer, or until it was given up.
+    pub(crate) took: Duration,
+}
+
 /// Commits what the tracker allows.
 #[derive(Debug)]
 pub(crate) struct Committer {
@@ -42,6 +50,7 @@ impl std::fmt::Debug for Wake0 {
 
 #[derive(Debug)]
 struct Flight {
+    asked: Instant,
     positions: Vec<Committable>,
     pending: PendingCommit,
 }
@@ -83,9 +92,9 @@ impl Committer {
     }
 
     /// What became of the commit in flight, once it is known. Tells the tracker what is stored.
-    pub(crate) fn answer(&mut self, tracker: &mut Tracker, now: Instant) -> Option<Vec<Verdict>> {
+    pub(crate) fn answer(&mut self, tracker: &mut Tracker, now: Instant) -> Option<Answered> {
         let outcomes = self.flight.as_ref()?.pending.answer(now)?;
-        let Flight { positions, .. } = self.flight.take()?;
+        let Flight { asked, positions, .. } = self.flight.take()?;
         let verdicts = positions.into_iter().zip(outcomes).map(|(committed, outcome)| {
             if outcome.result.is_ok() {
                 tracker.committed(&committed);
@@ -93,7 +102,8 @@ impl Committer {
             }
             Verdict { committed, result: outcome.result }
         });
-        Some(verdicts.collect())
+        let took = now.saturating_duration_since(asked);
+        Some(Answered { verdicts: verdicts.collect(), took })
     }
 
     /// True while a commit waits for its answer.
@@ -116,8 +126,9 @@ impl Committer {
             return;
         }
         let offsets = positions.iter().map(|one| (one.partition.clone(), one.position)).collect();
+        let asked = Instant::now();
         let pending = PendingCommit::ask(client, offsets, until, self.wake.0.clone());
-        self.flight = Some(Flight { positions, pending });
+        self.flight = Some(Flight { asked, positions, pending });
     }
 }
 

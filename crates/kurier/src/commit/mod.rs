@@ -1,9 +1,11 @@
-//! What may be committed, and the only code that commits.
+//! What may be committed, the only code that commits, and what is handled again.
 
 #[cfg(test)]
 mod careless;
 mod committer;
+mod seen;
 mod tracker;
 
-pub(crate) use committer::Committer;
+pub(crate) use committer::{Answered, Committer};
+pub(crate) use seen::Seen;
 pub(crate) use tracker::{Committable, Completion, Epoch, Settled, Tracker};

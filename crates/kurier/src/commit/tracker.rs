@@ -71,6 +71,9 @@ struct Ownership {
     reached: Option<Offset>,
     /// What the group has stored, as far as this ownership knows.
     committed: Option<Offset>,
+    /// Whether something is lost with the position: what is handled would come again, or nobody would know where the
+    /// group begins. A place that was only read to is found again.
+    owed: bool,
 }
 
 #[derive(Debug)]
@@ -90,9 +93,17 @@ impl Tracker {
             waiting: 0,
             reached: start,
             committed: None,
+            owed: false,
         };
         self.ownerships.insert(partition, ownership);
         epoch
+    }
+
+    /// Nobody else would find where the ownership of `partition` began.
+    pub(crate) fn owe(&mut self, partition: &TopicPartition) {
+        if let Some(own) = self.ownerships.get_mut(partition) {
+            own.owed = true;
+        }
     }
 
     /// Ends the ownership of `partition`; its completions come late from now on.
@@ -144,6 +155,7 @@ impl Tracker {
             count += 1;
         }
         own.waiting -= count;
+        own.owed |= 0 < count;
         while own.window.front().is_some_and(|slot| slot.settled) {
             own.window.pop_front();
         }
@@ -156,6 +168,7 @@ impl Tracker {
             && own.epoch == stored.epoch
         {
             own.committed = Some(stored.position);
+            own.owed &= own.position() != Some(stored.position);
         }
     }
 
@@ -169,6 +182,11 @@ impl Tracker {
         self.ownerships.get(partition)?.reached
     }
 
+    /// Messages of `partition` from the first that is not settled to the last delivered.
+    pub(crate) fn span(&self, partition: &TopicPartition) -> usize {
+        self.ownerships.get(partition).map_or(0, |own| own.window.len())
+    }
+
     /// The position of `partition`, when the group has not stored it yet.
     pub(crate) fn committable(&self, partition: &TopicPartition) -> Option<Committable> {
         let own = self.ownerships.get(partition)?;
@@ -178,6 +196,12 @@ impl Tracker {
             epoch: own.epoch,
             position,
         })
+    }
+
+    /// The same, when something is lost with it: worth waiting for when a run ends.
+    pub(crate) fn owed(&self, partition: &TopicPartition) -> Option<Committable> {
+        self.ownerships.get(partition).filter(|own| own.owed)?;
+        self.committable(partition)
     }
 
     /// Delivered messages of `partition` that are not settled.
@@ -291,6 +315,29 @@ mod tests {
         assert_eq!(again.position, Offset(0), "the result was another ownership's");
         tracker.committed(&again);
         assert_eq!(tracker.committable(&partition(0)), None);
+    }
+
+    #[test]
+    fn what_was_only_read_to_is_not_owed() {
+        let mut tracker = Tracker::default();
+        let epoch = tracker.begin(partition(0), None);
+        tracker.reach(&partition(0), Offset(7));
+        tracker.deliver(&partition(0), offsets(&[7, 8])).unwrap();
+        assert!(tracker.committable(&partition(0)).is_some());
+        assert_eq!(tracker.owed(&partition(0)), None, "nothing is handled");
+        tracker.settle(&done(epoch, 7, 7));
+        let owed = tracker.owed(&partition(0)).unwrap();
+        assert_eq!(owed.position, Offset(8));
+        tracker.committed(&owed);
+        assert_eq!(tracker.owed(&partition(0)), None, "the group has it");
+
+        tracker.reach(&partition(0), Offset(10));
+        assert_eq!(tracker.owed(&partition(0)), None, "a marker that is read over is no work");
+
+        tracker.begin(partition(0), Some(Offset(9)));
+        assert_eq!(tracker.owed(&partition(0)), None, "it is found again");
+        tracker.owe(&partition(0));
+        assert!(tracker.owed(&partition(0)).is_some(), "nobody else knows where it begins");
     }
 
     #[test]

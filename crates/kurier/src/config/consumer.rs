@@ -19,6 +19,28 @@ pub enum StartFrom {
     Time(jiff::Timestamp),
 }
 
+/// How many messages of one partition are in handlers' hands at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Concurrency {
+    /// One; partitions at the same time.
+    #[default]
+    PerPartition,
+    /// Many, as long as their keys differ: messages of one key go one after another, in order. So many
+    /// handler calls at once in the whole consumer, 1 to 10,000; partitions take turns.
+    ///
+    /// A key is its bytes within one partition. Messages without a key are in order among themselves, as
+    /// if they had one in common. What is committed is still a contiguous prefix: a message that waits
+    /// holds the position back while later ones are handled, at most
+    /// [`ahead_messages_max`](ConsumerConfig::ahead_messages_max) of them; after a crash, or when the partition
+    /// goes to another member, those come again. What waits behind it with the same key fills the lane: when
+    /// a whole lane of such messages has gathered, its partition waits too.
+    ///
+    /// A call that never returns keeps its place among the `n` for good, also after its partition has gone to
+    /// another member: handlers need timeouts of their own.
+    PerKey(usize),
+}
+
 /// Everything a consumer can be told. The defaults are those of [`OPTIONS`](super::OPTIONS).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -52,6 +74,17 @@ pub struct ConsumerConfig {
     pub lane_messages_max: usize,
     /// Bytes in one partition's lane. Default: 4 MiB.
     pub lane_bytes_max: usize,
+    /// Messages in all lanes together: each partition gets an equal share, at least one message.
+    /// Default: 100,000.
+    pub in_flight_messages_max: usize,
+    /// Bytes in all lanes together, shared alike. Default: 64 MiB.
+    pub in_flight_bytes_max: usize,
+    /// Messages of one partition read from the first on that is not handled, those handled after it
+    /// included. Default: 20,000.
+    pub ahead_messages_max: usize,
+    /// How many messages of a partition are handled at once, by a
+    /// [`SingleMessageConsumer`](crate::SingleMessageConsumer). Default: [`Concurrency::PerPartition`].
+    pub concurrency: Concurrency,
     /// Time without progress in reading, though there is more to read, after which the consumer's
     /// [`Health`](crate::Health) is not live. Default: 60 s.
     pub stall_after: Duration,
@@ -64,6 +97,10 @@ pub struct ConsumerConfig {
     pub drain_deadline: Option<Duration>,
     /// Longest time for the whole shutdown. Default: 25 s.
     pub shutdown_deadline: Duration,
+    /// Where messages go that can't be handled. Default (`None`): nowhere, and their partition stops.
+    pub dead_letter: Option<String>,
+    /// Whether the dead-letter topic is created at the start if it is not there. Default: false.
+    pub create_dead_letter: bool,
     /// Attempts at one message. Default: 5.
     pub retry_attempts: usize,
     /// Wait before the second attempt. Default: 100 ms.
@@ -88,11 +125,17 @@ impl ConsumerConfig {
             memory_bytes: options::CONSUMER_MEMORY_BYTES.default_count(),
             lane_messages_max: options::LANE_MESSAGES_MAX.default_count(),
             lane_bytes_max: options::LANE_BYTES_MAX.default_count(),
+            in_flight_messages_max: options::IN_FLIGHT_MESSAGES_MAX.default_count(),
+            in_flight_bytes_max: options::IN_FLIGHT_BYTES_MAX.default_count(),
+            ahead_messages_max: options::AHEAD_MESSAGES_MAX.default_count(),
+            concurrency: Concurrency::PerPartition,
             stall_after: options::CONSUMER_STALL_AFTER.default_time(),
             commit_interval: options::COMMIT_INTERVAL.default_time(),
             commit_deadline: options::COMMIT_DEADLINE.default_time(),
             drain_deadline: None,
             shutdown_deadline: options::SHUTDOWN_DEADLINE.default_time(),
+            dead_letter: None,
+            create_dead_letter: false,
             retry_attempts: options::RETRY_ATTEMPTS.default_count(),
             retry_backoff_min: options::RETRY_BACKOFF_MIN.default_time(),
             retry_backoff_max: options::RETRY_BACKOFF_MAX.default_time(),
@@ -133,6 +176,7 @@ impl ConsumerConfig {
         }
         checked.client.properties = own;
         checked.check_names(&mut problems);
+        checked.check_dead_letter(&mut problems);
         checked.check_numbers(&mut problems);
         ConfigProblems::or(checked, problems)
     }
@@ -171,6 +215,24 @@ impl ConsumerConfig {
         }
     }
 
+    fn check_dead_letter(&self, problems: &mut Vec<ConfigProblem>) {
+        let Some(topic) = &self.dead_letter else {
+            if self.create_dead_letter {
+                let reason = "there is no dead-letter topic to create: name one (dead_letter)";
+                problems.push(ConfigProblem::new("create_dead_letter", "true", reason));
+            }
+            return;
+        };
+        if let Err(reason) = properties::check_topic_name(topic) {
+            problems.push(ConfigProblem::new("dead_letter", topic, reason));
+        }
+        if self.topics.contains(topic) {
+            let reason =
+                "must not be a topic that is consumed: its messages would go round for ever";
+            problems.push(ConfigProblem::new("dead_letter", topic, reason));
+        }
+    }
+
     fn check_numbers(&self, problems: &mut Vec<ConfigProblem>) {
         options::SESSION_TIMEOUT.check_time(self.session_timeout, problems);
         options::HEARTBEAT_INTERVAL.check_time(self.heartbeat_interval, problems);
@@ -178,6 +240,12 @@ impl ConsumerConfig {
         options::CONSUMER_MEMORY_BYTES.check_count(self.memory_bytes, problems);
         options::LANE_MESSAGES_MAX.check_count(self.lane_messages_max, problems);
         options::LANE_BYTES_MAX.check_count(self.lane_bytes_max, problems);
+        options::IN_FLIGHT_MESSAGES_MAX.check_count(self.in_flight_messages_max, problems);
+        options::IN_FLIGHT_BYTES_MAX.check_count(self.in_flight_bytes_max, problems);
+        options::AHEAD_MESSAGES_MAX.check_count(self.ahead_messages_max, problems);
+        if let Concurrency::PerKey(calls) = self.concurrency {
+            options::CONCURRENCY.check_count(calls, problems);
+        }
         options::CONSUMER_STALL_AFTER.check_time(self.stall_after, problems);
         options::COMMIT_INTERVAL.check_time(self.commit_interval, problems);
         options::COMMIT_DEADLINE.check_time(self.commit_deadline, problems);

@@ -16,7 +16,7 @@ mod security;
 use std::collections::BTreeMap;
 use std::fmt;
 
-pub use consumer::{ConsumerConfig, StartFrom};
+pub use consumer::{Concurrency, ConsumerConfig, StartFrom};
 pub use options::{Bounds, OPTIONS, OptionSpec, Side, Unit};
 pub use producer::{DeliveryProfile, ProducerConfig};
 pub use refused::{REFUSED, Refusal, Scope};

@@ -28,6 +28,8 @@ pub enum Unit {
     Milliseconds,
     /// Tries of one message, the first included.
     Attempts,
+    /// Calls of a handler.
+    Calls,
 }
 
 /// The smallest and the largest value, both allowed.
@@ -102,6 +104,7 @@ impl Unit {
             Self::Messages => "messages",
             Self::Milliseconds => "ms",
             Self::Attempts => "attempts",
+            Self::Calls => "calls",
         }
     }
 }
@@ -144,7 +147,7 @@ options! {
         "When an accepted message is given up as failed. Default: never; librdkafka goes on until it is delivered. With a deadline, later messages of the partition may be delivered after an earlier one failed.";
     STALL_AFTER = Producer, "stall_after", None, Milliseconds, Some(3000), 100, HOUR_MS,
         "After this long with accepted messages and no delivery the producer says, once, that it waits for the cluster.";
-    UNKNOWN_TOPIC_GRACE = Producer, "unknown_topic_grace", None, Milliseconds, Some(500), 0, 60_000,
+    UNKNOWN_TOPIC_GRACE = Producer, "unknown_topic_grace", None, Milliseconds, Some(2_000), 0, 60_000,
         "How long a topic the cluster does not know is asked about again before `send` fails: one created a moment ago is not known to every broker at once.";
     OUTBOX_BYTES_MAX = Producer, "outbox.bytes_max", None, Bytes, Some(1024 * MIB), MIB, 1024 * 1024 * MIB,
         "Undelivered messages in an outbox take at most this much room on the disk, about 60 bytes each included. At the bound new messages wait or are refused, as the outbox's `when_full` says.";
@@ -160,6 +163,14 @@ options! {
         "Messages of one partition handed to its lane and not yet handled. At the bound the partition's queue is not polled; others flow on.";
     LANE_BYTES_MAX = Consumer, "lane_bytes_max", None, Bytes, Some(4 * MIB), 1, 1024 * 1024 * MIB,
         "The same bound in bytes. One message that is larger than the bound is let through alone.";
+    IN_FLIGHT_MESSAGES_MAX = Consumer, "in_flight_messages_max", None, Messages, Some(100_000), 1, 100_000_000,
+        "Messages handed to all lanes of this consumer together and not yet handled. Each partition gets an equal share of it, at least one message, so that one whose handler hangs takes nothing from the others; a lane's own bound holds where it is smaller. A lane of a batch consumer holds a batch all the same.";
+    IN_FLIGHT_BYTES_MAX = Consumer, "in_flight_bytes_max", None, Bytes, Some(64 * MIB), 1, 1024 * 1024 * MIB,
+        "The same bound in bytes. With partitions in the hundreds and slow handlers it, and `memory_bytes`, are what memory comes to.";
+    AHEAD_MESSAGES_MAX = Consumer, "ahead_messages_max", None, Messages, Some(20_000), 1, 10_000_000,
+        "Messages of one partition read from the first one on that is not handled, with those handled out of order behind it. Only with concurrency per key are there any of these. At the bound the partition's queue is not polled until that message is handled. At most so many come again after a crash, or when the partition goes to another member.";
+    CONCURRENCY = Consumer, "concurrency", None, Calls, None, 1, 10_000,
+        "Handler calls at once in the whole consumer, in order per key (`Concurrency::PerKey`); only for the single consumer. Default: one message of a partition at a time, partitions at the same time.";
     CONSUMER_STALL_AFTER = Consumer, "stall_after", None, Milliseconds, Some(60_000), 5000, HOUR_MS,
         "After this long without reading anything from a partition whose leader says that there is more, or without the consumer's thread coming round, the consumer's health is not live. A handler that is slow, a cluster that is away and a topic without new messages are no such thing. Partitions that are silent are asked about four times within it.";
     COMMIT_INTERVAL = Consumer, "commit_interval", None, Milliseconds, Some(1000), 1, HOUR_MS,

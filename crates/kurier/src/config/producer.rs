@@ -47,7 +47,7 @@ pub struct ProducerConfig {
     pub outbox: Option<OutboxConfig>,
     /// Time without a delivery before the producer says it waits. Default: 3 s.
     pub stall_after: Duration,
-    /// How long an unknown topic is asked about again. Default: 500 ms.
+    /// How long an unknown topic is asked about again. Default: 2 s.
     pub unknown_topic_grace: Duration,
 }
 

@@ -155,7 +155,10 @@ pub(super) fn problem_of(error: &KafkaError, given: &[(String, String)]) -> Conf
     match error {
         KafkaError::ClientConfig(_, reason, name, value) => ConfigProblem::new(name, value, reason),
         KafkaError::ClientCreation(reason) => {
-            let name = reason.split('`').nth(1).unwrap_or("librdkafka");
+            // Files that it can't read are named without the quotes ("ssl.ca.location failed: …").
+            let named = given.iter().map(|(name, _)| name.as_str());
+            let named = named.filter(|name| reason.starts_with(&format!("{name} failed")));
+            let name = reason.split('`').nth(1).or(named.max()).unwrap_or("librdkafka");
             ConfigProblem::new(name, value_of(name), reason)
         }
         other => ConfigProblem::new("librdkafka", "", other.to_string()),

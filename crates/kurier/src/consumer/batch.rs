@@ -5,16 +5,20 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::builder::BatchRules;
-use super::held::Room;
-use super::lanes::{Lane, More, Next, Order, received, size, spawn_on};
-use super::{Batches, ConsumeError, ConsumeReport, ConsumerBuilder, StoppedPartition, run};
+use super::giving_up;
+use super::held::{Room, Space};
+use super::lanes::{After, Lane, More, Next, Order, Unreadable, received, spawn_on};
+use super::{Batches, ConsumeError, ConsumeReport, ConsumerBuilder, run};
+use crate::dead_letter::GivenUp;
 use crate::handler::{Attempted, attempt};
 use crate::{
-    Batch, BatchHandler, ConfigProblem, ConsumerConfig, Decoder, Failure, Received, Record,
+    Batch, BatchHandler, Concurrency, ConfigProblem, ConsumerConfig, Decoder, Failure, Offset,
+    Received, Record,
 };
 
 impl<D: Decoder> ConsumerBuilder<Batches, D> {
@@ -24,7 +28,8 @@ impl<D: Decoder> ConsumerBuilder<Batches, D> {
     /// A batch is not held back for more messages when its partition was read to the end the run is to
     /// leave at, or when the run is asked to end: what was collected is handed over at once. When its
     /// partition is taken away, what was not handed over is delivered again. A lane holds at least two batches,
-    /// whatever `lane_messages_max` and `lane_bytes_max` say.
+    /// whatever `lane_messages_max` and `lane_bytes_max` say, and one, whatever `in_flight_messages_max` and
+    /// `in_flight_bytes_max` say.
     ///
     /// # Errors
     /// A wrong configuration, with every problem at once; a cluster that refuses this consumer. A
@@ -42,20 +47,35 @@ impl<D: Decoder> ConsumerBuilder<Batches, D> {
     where
         H: BatchHandler<D::Item>,
     {
-        let Self { config, decoder, ends, batch: rules, listener, health, monitor, .. } = self;
+        let Self {
+            config, decoder, ends, batch: rules, decides, listener, health, monitor, ..
+        } = self;
         check(&rules, &config)?;
-        let room = Room {
-            messages: config.lane_messages_max.max(rules.count.saturating_mul(2)),
-            bytes: config.lane_bytes_max.max(rules.bytes.saturating_mul(2)),
+        let (mut room, twice) = (Room::of(&config), |one: usize| one.saturating_mul(2));
+        room.lane = Space {
+            messages: room.lane.messages.max(twice(rules.count)),
+            bytes: room.lane.bytes.max(twice(rules.bytes)),
         };
+        room.least = Space { messages: rules.count, bytes: rules.bytes };
+        room.ahead = room.ahead.max(twice(rules.count));
         let (decoder, handler) = (Arc::new(decoder), Arc::new(handler));
         let runtime = tokio::runtime::Handle::current();
         let spawn = Box::new(move |lane| {
             let batches = Batcher { lane, decoder: Arc::clone(&decoder), rules, poison: None };
             spawn_on(&runtime, batch_by_batch(batches, Arc::clone(&handler)))
         });
-        run::run(run::Setup { config, ends, listener, health, monitor, room, spawn, shutdown })
-            .await
+        run::run(run::Setup {
+            config,
+            ends,
+            decides,
+            listener,
+            health,
+            monitor,
+            room,
+            spawn,
+            shutdown,
+        })
+        .await
     }
 }
 
@@ -69,6 +89,10 @@ fn check(rules: &BatchRules, config: &ConsumerConfig) -> Result<(), ConsumeError
     }
     if !(1..=COUNT_MAX).contains(&rules.count) {
         return refuse("batch", rules.count.to_string(), "must be from 1 to 1000000 messages");
+    }
+    if let Concurrency::PerKey(_) = config.concurrency {
+        let reason = "per key is for the single consumer: batches of a partition come one by one";
+        return refuse("concurrency", "PerKey".to_owned(), reason);
     }
     if rules.bytes == 0 {
         return refuse("batch_bytes", "0".to_owned(), "must be at least 1");
@@ -87,7 +111,7 @@ struct Batcher<D> {
     decoder: Arc<D>,
     rules: BatchRules,
     /// The message the batch before it ends at, for it can't be read.
-    poison: Option<StoppedPartition>,
+    poison: Option<Box<Unreadable>>,
 }
 
 /// A lane's task.
@@ -105,8 +129,16 @@ async fn batch_by_batch<D: Decoder, H: BatchHandler<D::Item>>(
                 Next::Halted => return,
             }
         }
-        if let Some(stopped) = batches.poison.take() {
-            return batches.lane.stop(stopped);
+        if batches.lane.ordered(Order::Stop) {
+            return;
+        }
+        if let Some(unreadable) = batches.poison.take() {
+            let said = giving_up::unread(unreadable.reason);
+            match batches.lane.give_up(&unreadable.record, said, 0).await {
+                Next::GoOn => {}
+                Next::Stop(stopped) => return batches.lane.stop(stopped),
+                Next::Halted => return,
+            }
         }
         if batches.lane.ordered(Order::Finish) {
             return;
@@ -123,14 +155,14 @@ impl<D: Decoder> Batcher<D> {
         let mut full_at = None;
         loop {
             while let Some(record) = rest.as_slice().first() {
-                let more = size(record);
+                let more = record.size();
                 if !items.is_empty() && self.rules.bytes < bytes + more {
                     return Some(items);
                 }
                 match received(&*self.decoder, rest.next()?) {
                     Ok(item) => items.push(Arc::new(item)),
-                    Err(stopped) => {
-                        self.poison = Some(stopped);
+                    Err(unreadable) => {
+                        self.poison = Some(unreadable);
                         return Some(items);
                     }
                 }
@@ -152,13 +184,49 @@ impl<D: Decoder> Batcher<D> {
     }
 }
 
-/// One batch and its retries.
+/// One batch: its retries, and then what is given up, in the order of the messages.
 async fn whole<M: Send + Sync + 'static, H: BatchHandler<M>>(
     lane: &mut Lane,
     handler: &H,
-    mut items: Vec<Arc<Received<M>>>,
+    items: Vec<Arc<Received<M>>>,
 ) -> Next {
-    let mut rejected = None;
+    let mut given_up = Vec::new();
+    match tried(lane, handler, items, &mut given_up).await {
+        Next::GoOn => {}
+        end => return end,
+    }
+    given_up.sort_by_key(|one: &GivenUpItem<M>| one.0.record.offset);
+    let offsets: Vec<Offset> = given_up.iter().map(|(item, _)| item.record.offset).collect();
+    // All of them wait for the first one's copy.
+    lane.desk().note_given_up(&offsets);
+    for (index, (item, said)) in given_up.into_iter().enumerate() {
+        // What is on its way gets its time; the next owner begins the others.
+        if lane.ordered(Order::Stop) {
+            return Next::Halted;
+        }
+        let behind = &offsets[index + 1..];
+        match lane.give_up(&item.record, said, behind.len()).await {
+            Next::GoOn => {}
+            Next::Stop(stopped) => {
+                lane.desk().forget_given_up(behind);
+                return Next::Stop(stopped);
+            }
+            Next::Halted => return Next::Halted,
+        }
+    }
+    Next::GoOn
+}
+
+type GivenUpItem<M> = (Arc<Received<M>>, GivenUp);
+
+/// Attempts at a batch until each of its messages is handled or among those to give up.
+async fn tried<M: Send + Sync + 'static, H: BatchHandler<M>>(
+    lane: &mut Lane,
+    handler: &H,
+    mut items: Vec<Arc<Received<M>>>,
+    given_up: &mut Vec<GivenUpItem<M>>,
+) -> Next {
+    let mut first_failure = None;
     let mut number = 0;
     loop {
         number += 1;
@@ -166,89 +234,152 @@ async fn whole<M: Send + Sync + 'static, H: BatchHandler<M>>(
         if lane.ordered(if number == 1 { Order::Stop } else { Order::Finish }) {
             return Next::Halted;
         }
-        let first = items[0].record.offset;
-        lane.tell_started(first, number);
-        let batch = Arc::new(Batch::new(lane.partition.clone(), items));
-        let context = lane.common.context.at_attempt(number);
-        let call = || handler.handle(Arc::clone(&batch), context);
-        lane.at_work(batch.len());
-        let attempted = attempt(call, || lane.flush(false)).await;
-        lane.at_work(0);
-        let failure = match attempted {
-            Attempted::Failed(failure) => {
-                items = batch.items().to_vec();
-                failure
+        let Some(left) = attempted(lane, handler, items, number).await else { return Next::GoOn };
+        let first = *first_failure.get_or_insert_with(Timestamp::now);
+        let said = |failure| giving_up::failed(failure, number, first);
+        let rejected = left.rejected.iter().map(|(item, why)| (Arc::clone(item), said(why)));
+        given_up.extend(rejected);
+        items = left.items;
+        let Some(worst) = left.blame.worst() else { return Next::GoOn };
+        match lane.pause(items[0].record.offset, number, worst).await {
+            After::Again => {}
+            After::Halted => return Next::Halted,
+            After::GiveUp if left.blame.is_undecided(items.len()) && lane.writes_letters() => {
+                return each_alone(lane, handler, items, number + 1, first, given_up).await;
             }
-            Attempted::Done(outcomes) => match batch.answers(outcomes) {
-                None => {
-                    items = batch.items().to_vec();
-                    Failure::retry("the answers are those of another batch")
-                }
-                Some(answers) => {
-                    let failed = settle(lane, &batch, answers, number);
-                    rejected = failed.rejected.or(rejected);
-                    items = failed.retriable;
-                    match (failed.failure, rejected.take()) {
-                        (None, None) => return Next::GoOn,
-                        (None, Some(stopped)) => return Next::Stop(stopped),
-                        (Some(failure), later) => {
-                            rejected = later;
-                            failure
-                        }
-                    }
-                }
-            },
-        };
-        match lane.pause(items[0].record.offset, number, &failure).await {
-            Next::GoOn => {}
-            end => return end,
+            After::GiveUp => {
+                let said = |(index, item)| (item, said(left.blame.of(index)));
+                given_up.extend(items.into_iter().enumerate().map(said));
+                return Next::GoOn;
+            }
         }
     }
 }
 
-/// What of a batch was not handled.
-struct Failed<M> {
-    /// Those before the first rejected one, in order.
-    retriable: Vec<Arc<Received<M>>>,
-    /// What is said of the first of them, with the longest pause any of them asked for.
-    failure: Option<Failure>,
-    /// The first one that trying again is of no use for.
-    rejected: Option<StoppedPartition>,
+/// One last attempt at each message alone, where the last of all of them did not say which one it was: a
+/// message that harms its batch does not take the others with it.
+async fn each_alone<M: Send + Sync + 'static, H: BatchHandler<M>>(
+    lane: &mut Lane,
+    handler: &H,
+    items: Vec<Arc<Received<M>>>,
+    number: u32,
+    first: Timestamp,
+    given_up: &mut Vec<GivenUpItem<M>>,
+) -> Next {
+    for item in items {
+        if lane.ordered(Order::Finish) {
+            return Next::Halted;
+        }
+        if let Some(left) = attempted(lane, handler, vec![item], number).await {
+            let failure = left.rejected.first().map(|(_, why)| why).or(left.blame.worst());
+            let item = left.rejected.first().map(|(item, _)| item).or(left.items.first());
+            if let Some((item, failure)) = item.zip(failure) {
+                lane.desk().note_failure();
+                given_up.push((Arc::clone(item), giving_up::failed(failure, number, first)));
+            }
+        }
+    }
+    Next::GoOn
 }
 
-/// Settles what was handled, and sorts the rest.
+/// What an attempt left.
+struct Left<M> {
+    /// What can be tried again, in order; empty when the blame is nobody's.
+    items: Vec<Arc<Received<M>>>,
+    blame: Blame,
+    /// What trying again is of no use for.
+    rejected: Vec<(Arc<Received<M>>, Failure)>,
+}
+
+/// What was said of the messages that can be tried again.
+enum Blame {
+    /// The same of all of them.
+    All(Failure),
+    /// Of each, in their order. The first has the longest pause that any of them asked for.
+    Each(Vec<Failure>),
+}
+
+impl Blame {
+    /// What the pause goes by, if there is anything to try again.
+    fn worst(&self) -> Option<&Failure> {
+        match self {
+            Self::All(failure) => Some(failure),
+            Self::Each(failures) => failures.first(),
+        }
+    }
+
+    fn of(&self, index: usize) -> &Failure {
+        match self {
+            Self::All(failure) => failure,
+            Self::Each(failures) => &failures[index],
+        }
+    }
+
+    /// True when it may be one message's alone, and nobody said which.
+    fn is_undecided(&self, messages: usize) -> bool {
+        1 < messages && matches!(self, Self::All(Failure::Retry { .. }))
+    }
+}
+
+/// One attempt. `None`: everything is handled.
+async fn attempted<M: Send + Sync + 'static, H: BatchHandler<M>>(
+    lane: &mut Lane,
+    handler: &H,
+    items: Vec<Arc<Received<M>>>,
+    number: u32,
+) -> Option<Left<M>> {
+    let first = items[0].record.offset;
+    lane.begin(first, number, items.len());
+    lane.desk().tell_started(first, number);
+    let batch = Arc::new(Batch::new(lane.desk().partition.clone(), items));
+    let context = lane.desk().common.context.at_attempt(number);
+    let call = || handler.handle(Arc::clone(&batch), context);
+    let attempted = attempt(call, || lane.flush(false)).await;
+    lane.at_work(0);
+    let failure = match attempted {
+        Attempted::Failed(failure) => lane.desk().common.retry.decided(failure),
+        Attempted::Done(outcomes) => match batch.answers(outcomes) {
+            Some(answers) => return settle(lane, &batch, answers, number),
+            None => Failure::retry("the answers are those of another batch"),
+        },
+    };
+    let (items, blame) = (batch.items().to_vec(), Blame::All(failure));
+    Some(Left { items, blame, rejected: Vec::new() })
+}
+
+/// Settles what was handled, and sorts the rest. `None`: there is none.
 fn settle<M>(
     lane: &mut Lane,
     batch: &Batch<M>,
     answers: Vec<Result<(), Failure>>,
     number: u32,
-) -> Failed<M> {
-    let mut failed = Failed { retriable: Vec::new(), failure: None, rejected: None };
+) -> Option<Left<M>> {
+    let (mut items, mut failures, mut rejected) = (Vec::new(), Vec::new(), Vec::new());
+    let mut longest = None;
     for (item, answer) in batch.items().iter().zip(answers) {
-        let offset = item.record.offset;
-        match answer {
+        match answer.map_err(|failure| lane.desk().common.retry.decided(failure)) {
             Ok(()) => {
-                lane.tell_handled(offset, number);
-                lane.settle(offset, size(&item.record));
-                continue;
+                lane.desk().tell_handled(item.record.offset, number);
+                lane.desk().note_age(&item.record);
+                // A completion names a range: between two that are handled there may be one that failed now,
+                // or one that was given up before and has no copy yet.
+                lane.settle_alone(item.record.offset, item.record.size());
             }
-            Err(Failure::Retry { after, source }) if failed.rejected.is_none() => {
-                failed.retriable.push(Arc::clone(item));
-                match &mut failed.failure {
-                    Some(Failure::Retry { after: longest, .. }) => *longest = after.max(*longest),
-                    _ => failed.failure = Some(Failure::Retry { after, source }),
+            // Without a place for dead letters the partition ends there: nothing behind is tried again.
+            Err(_) if !rejected.is_empty() && !lane.writes_letters() => {}
+            Err(failure @ Failure::Reject { .. }) => rejected.push((Arc::clone(item), failure)),
+            Err(failure) => {
+                if let Failure::Retry { after, .. } = &failure {
+                    longest = longest.max(*after);
                 }
+                items.push(Arc::clone(item));
+                failures.push(failure);
             }
-            Err(failure @ Failure::Reject { .. }) if failed.rejected.is_none() => {
-                let (partition, reason) = (lane.partition.clone(), failure.to_string());
-                let stopped = StoppedPartition { partition, offset, attempts: number, reason };
-                failed.rejected = Some(stopped);
-            }
-            // After a rejected one nothing is tried again: the partition ends there.
-            Err(_) => {}
         }
-        // A completion names a range: what failed must not lie within one.
-        lane.flush(false);
     }
-    failed
+    if let Some(Failure::Retry { after, .. }) = failures.first_mut() {
+        *after = longest;
+    }
+    let none = items.is_empty() && rejected.is_empty();
+    (!none).then(|| Left { items, blame: Blame::Each(failures), rejected })
 }

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use super::event::Listener;
 use super::{Batches, ConsumerEvent};
+use crate::handler::Decides;
 use crate::{ConsumerConfig, Decoder, HealthHandle, Monitor, RetryPolicy, Security, StartFrom};
 
-/// What becomes of a run when a message can't be handled. Its partition stops in any case.
+/// What becomes of a run when a message can't be handled and there is no dead-letter topic for it. Its
+/// partition stops in any case.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnFailure {
@@ -28,6 +30,7 @@ pub struct ConsumerBuilder<K, D> {
     pub(super) decoder: D,
     pub(super) ends: EndRules,
     pub(super) batch: BatchRules,
+    pub(super) decides: Option<Decides>,
     pub(super) listener: Listener,
     pub(super) health: HealthHandle,
     pub(super) monitor: Option<Monitor>,
@@ -38,6 +41,8 @@ pub struct ConsumerBuilder<K, D> {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct EndRules {
     pub(crate) at_end: bool,
+    /// With `at_end`: nothing that came after the run began is handed to a handler.
+    pub(crate) nothing_later: bool,
     pub(crate) idle: Option<Duration>,
     pub(crate) on_failure: OnFailure,
 }
@@ -63,6 +68,7 @@ impl<K, D> ConsumerBuilder<K, D> {
             decoder,
             ends: EndRules::default(),
             batch: BatchRules::default(),
+            decides: None,
             listener: Listener::default(),
             health: HealthHandle::default(),
             monitor: None,
@@ -94,17 +100,46 @@ impl<K, D> ConsumerBuilder<K, D> {
 
     /// How values are read. Default: messages with text content.
     pub fn decoder<E: Decoder>(self, decoder: E) -> ConsumerBuilder<K, E> {
-        let Self { config, ends, batch, listener, health, monitor, .. } = self;
+        let Self { config, ends, batch, decides, listener, health, monitor, .. } = self;
         let kind = PhantomData;
-        ConsumerBuilder { config, decoder, ends, batch, listener, health, monitor, kind }
+        ConsumerBuilder { config, decoder, ends, batch, decides, listener, health, monitor, kind }
     }
 
-    /// How often, and how far apart, a failed message is tried again. Default: 5 attempts, 100 ms to
-    /// 30 s. Then its partition stops.
+    /// How often, and how far apart, a failed message is tried again, and after which errors. Default: 5
+    /// attempts, 100 ms to 30 s, after every error. Then it goes to the [dead-letter topic](Self::dead_letter),
+    /// or its partition stops.
     pub fn retry(mut self, policy: &RetryPolicy) -> Self {
+        self.decides.clone_from(&policy.decides);
         self.config.retry_attempts = policy.attempts() as usize;
         self.config.retry_backoff_min = policy.shortest();
         self.config.retry_backoff_max = policy.longest();
+        self
+    }
+
+    /// The topic that messages go to which can't be handled: after the last attempt, a rejection, a panic in
+    /// the last attempt, or when the value can't be read. Default: none, and their partition stops.
+    ///
+    /// The copy has the message's own bytes, and headers that say where it comes from and why it is there
+    /// ([`DeadLetter`](crate::DeadLetter)). Only when every in-sync replica has it does the message count as
+    /// handled; until then its partition waits, others flow, and health says so
+    /// ([`Condition::DeadLetterWaiting`](crate::Condition)). When the copy is refused for ever (too large for
+    /// the topic, not authorised), the partition stops. A message that comes again after a crash between copy
+    /// and commit is copied again.
+    ///
+    /// The topic must be there when the run begins, unless
+    /// [`create_dead_letter`](Self::create_dead_letter) says otherwise, and must not be compacted. It is
+    /// one for all topics that are consumed, and none of them.
+    pub fn dead_letter(mut self, topic: impl Into<String>) -> Self {
+        self.config.dead_letter = Some(topic.into());
+        self
+    }
+
+    /// Whether the dead-letter topic is created when it is not there: with as many partitions and replicas
+    /// as the topic that is consumed has, its `min.insync.replicas`, room for its largest message with the
+    /// headers, and without an end of retention, since a dead letter may be the last copy of its message
+    /// until someone has looked at it. Default: no.
+    pub fn create_dead_letter(mut self, yes: bool) -> Self {
+        self.config.create_dead_letter = yes;
         self
     }
 
@@ -131,6 +166,13 @@ impl<K, D> ConsumerBuilder<K, D> {
         self
     }
 
+    /// As [`exit_at_end`](Self::exit_at_end), and what has come since is left alone: no handler is given it,
+    /// and nothing is committed past it.
+    pub(crate) fn only_to_end(mut self) -> Self {
+        (self.ends.at_end, self.ends.nothing_later) = (true, true);
+        self
+    }
+
     /// Ends the run after `silence` without a message, handlers being idle. Default: never. The clock
     /// starts with the first assignment.
     pub fn idle_exit(mut self, silence: Duration) -> Self {
@@ -138,7 +180,7 @@ impl<K, D> ConsumerBuilder<K, D> {
         self
     }
 
-    /// What becomes of the run when a message can't be handled. Default: the others go on.
+    /// What becomes of the run when a partition stops at a message. Default: the others go on.
     pub fn on_failure(mut self, on_failure: OnFailure) -> Self {
         self.ends.on_failure = on_failure;
         self
@@ -233,6 +275,7 @@ impl<K, D: Clone> Clone for ConsumerBuilder<K, D> {
             decoder: self.decoder.clone(),
             ends: self.ends,
             batch: self.batch,
+            decides: self.decides.clone(),
             listener: self.listener.clone(),
             health: HealthHandle::default(),
             monitor: self.monitor.clone(),

@@ -27,6 +27,9 @@ const REAPER: &str = "kurier-reaper";
 /// The least that is kept of the deadline for the commit and for leaving.
 const RESERVE_MAX: Duration = Duration::from_secs(5);
 
+/// How long a broker has to show that the cluster is back.
+const LAST_QUESTION: Duration = Duration::from_millis(500);
+
 /// No commit is begun again later than this before the group is left: with one under way in the client,
 /// the group was not left, and the client was closed all the same. It takes some 300 ms with a coordinator
 /// that answers that it is not ready, since the client asks three times.
@@ -74,11 +77,12 @@ impl Keeper {
             None => now + self.config.shutdown_deadline,
         };
         self.progress.closing.send_replace(Some(over));
-        tracing::info!(group = %self.config.group, instance = %self.config.instance, ?ended, "closing");
+        tracing::info!(group = %self.config.group, instance = %self.config.instance, why = %ended, "closing");
         self.common.listener.tell(|| ConsumerEvent::Closing);
         let left = over.saturating_duration_since(now);
         let reserve = (left / 2).min(RESERVE_MAX);
         self.drain(over - reserve);
+        self.ask_whether_away();
         self.commit_last(over - reserve / 2);
         self.leave_group(over)
     }
@@ -93,19 +97,18 @@ impl Keeper {
             self.attend(ROUND_MAX);
         }
         let adrift = std::mem::take(&mut self.adrift);
-        let held = self.held.values().filter(|held| !held.ended).map(super::held::Held::task);
-        let mut tasks: Vec<_> = adrift.into_iter().chain(held).collect();
-        for (_, task) in &tasks {
-            task.abort();
-        }
+        let held = self.held.iter().filter(|(_, held)| !held.ended);
+        let held = held.map(|(partition, held)| held.adrift(partition));
+        let mut left: Vec<_> = adrift.into_iter().chain(held).collect();
+        left.iter().for_each(|one| one.task.abort());
         // A dropped future says what it had in its hands; one that blocks its thread does not.
         let patience = Instant::now() + ROUND_MAX * 4;
-        self.adrift.clone_from(&tasks);
+        self.adrift.clone_from(&left);
         while !self.adrift.is_empty() && Instant::now() < patience {
             self.attend(ROUND_MAX / 10);
         }
-        tasks.retain(|(epoch, _)| self.adrift.iter().any(|(adrift, _)| adrift == epoch));
-        self.report.outstanding += tasks.len() as u64;
+        left.retain(|one| self.adrift.iter().any(|adrift| adrift.epoch == one.epoch));
+        self.report.outstanding += left.len() as u64;
     }
 
     fn idle(&self) -> bool {
@@ -119,6 +122,9 @@ impl Keeper {
         let mut asked = false;
         loop {
             self.attend(Duration::from_millis(5));
+            if self.is_pointless() {
+                break;
+            }
             let now = Instant::now();
             if self.committer.in_flight() || self.leaving.is_some() {
                 if now < until {
@@ -141,8 +147,8 @@ impl Keeper {
             asked = true;
         }
         for partition in self.tracker.partitions() {
-            if let Some(open) = self.tracker.committable(partition) {
-                self.report.uncommitted.insert(partition.clone(), open.position);
+            if let Some(owed) = self.tracker.owed(partition) {
+                self.report.uncommitted.insert(partition.clone(), owed.position);
             }
         }
         let stored = self.committer.stored();
@@ -151,7 +157,30 @@ impl Keeper {
         self.progress.note(&self.report, &self.committer);
     }
 
-    fn leave_group(mut self, over: Instant) -> Finished {
+    /// What was heard last of the cluster may be old: nobody asks any more while a run is closing.
+    fn ask_whether_away(&mut self) {
+        let Some(topic) = self.config.topics.first().filter(|_| self.waiting.cluster.is_some())
+        else {
+            return;
+        };
+        if self.client.fetch_metadata(Some(topic), LAST_QUESTION).is_ok() {
+            self.waiting.heard_from_cluster(&self.common.listener);
+        }
+    }
+
+    /// True when no broker is there, and nothing is lost by not waiting for one.
+    fn is_pointless(&self) -> bool {
+        let owes =
+            self.tracker.partitions().any(|partition| self.tracker.owed(partition).is_some());
+        self.waiting.cluster.is_some() && !owes && self.report.uncommitted.is_empty()
+    }
+
+    fn leave_group(mut self, mut over: Instant) -> Finished {
+        // A commit that is under way keeps librdkafka in the group until a broker answers, or for a minute.
+        let pointless = self.is_pointless();
+        if pointless {
+            over = over.min(Instant::now() + RESERVE_MAX);
+        }
         self.let_go_now();
         let turns = std::mem::take(&mut self.turns);
         let Self { client, held, committer, tracker, vitals, mut report, failed, .. } = self;
@@ -167,7 +196,14 @@ impl Keeper {
             }
         }
         let waiting_for = closer.waiting_for().to_owned();
-        tracing::warn!(waiting_for, "the shutdown deadline has passed; {REAPER} goes on closing");
+        if pointless {
+            tracing::warn!(waiting_for, "no broker answers; {REAPER} goes on closing");
+        } else {
+            tracing::warn!(
+                waiting_for,
+                "the shutdown deadline has passed; {REAPER} goes on closing"
+            );
+        }
         let reaper = thread::Builder::new().name(REAPER.to_owned());
         let started = reaper.spawn(move || {
             while !closer.step() {}
@@ -177,7 +213,10 @@ impl Keeper {
             Ok(_) => REAPER.to_owned(),
             Err(error) => format!("none, for it could not be started: {error}"),
         };
-        report.closed = Closed::LeftBehind { thread, waiting_for };
+        report.closed = match pointless {
+            true => Closed::NotLeft,
+            false => Closed::LeftBehind { thread, waiting_for },
+        };
         (report, failed)
     }
 }

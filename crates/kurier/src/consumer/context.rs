@@ -12,7 +12,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 
-use crate::access::hint;
+use crate::access::{hint, without_count};
 use crate::metrics::ConsumerFigures;
 use crate::{PartitionId, TopicPartition};
 
@@ -97,7 +97,7 @@ impl ClientContext for Callbacks {
 
     fn error(&self, error: KafkaError, reason: &str) {
         let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
-        self.note(|said| said.troubles.push(Trouble { code, reason: reason.to_owned() }));
+        self.note(|said| said.troubles.push(Trouble { code, reason: without_count(reason) }));
     }
 }
 

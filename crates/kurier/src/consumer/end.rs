@@ -66,6 +66,13 @@ impl Ends {
         (!at_work && silence <= self.active.elapsed()).then_some(Ended::Idle)
     }
 
+    /// The offset at which handing over `partition`'s messages ends, if it does.
+    pub(super) fn hands_over_before(&self, partition: &TopicPartition) -> Option<Offset> {
+        // A partition that was added since had nothing when the run began.
+        let target = || self.targets.get(partition).copied().unwrap_or(Offset(0));
+        self.rules.nothing_later.then(target)
+    }
+
     /// True when everything of `partition` that the run waits for was read.
     pub(super) fn all_read(&self, partition: &TopicPartition, tracker: &Tracker) -> bool {
         let target = self.targets.get(partition);

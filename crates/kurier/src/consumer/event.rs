@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::StoppedPartition;
-use crate::{Offset, TopicPartition};
+use crate::{DeadLetterCause, Offset, Receipt, TopicPartition};
 
 /// Something happened in a running consumer. Told to the function given to
 /// [`on_event`](super::ConsumerBuilder::on_event), from the thread or task it happened on: the function
@@ -78,6 +78,33 @@ pub enum ConsumerEvent {
         /// The pause before the next one.
         pause: Duration,
         /// What the handler said.
+        reason: String,
+    },
+    /// A message can't be handled, and its copy is in the dead-letter topic: it counts as handled.
+    DeadLettered {
+        /// Its partition.
+        partition: TopicPartition,
+        /// Its offset.
+        offset: Offset,
+        /// How often it was tried.
+        attempts: u32,
+        /// Why it was given up.
+        cause: DeadLetterCause,
+        /// What was said of it last.
+        reason: String,
+        /// Where the copy stands.
+        receipt: Receipt,
+    },
+    /// The copy of a message is not acknowledged after 2 s; its partition waits for that, for as long as it
+    /// takes. Said once for a message.
+    DeadLetterWaiting {
+        /// Its partition.
+        partition: TopicPartition,
+        /// Its offset.
+        offset: Offset,
+        /// The dead-letter topic.
+        topic: Arc<str>,
+        /// What is known of the reason.
         reason: String,
     },
     /// A message can't be handled; its partition goes no further in this process.

@@ -1,25 +1,28 @@
 //! One partition's lane, seen from the task that handles its messages.
 //!
-//! It owns: the bounded queue of records, the poll thread's orders, retries with their pauses, and the letters
-//! that say what was handled. Handlers are called by `single` and `batch`, which say what a lane's task
-//! does; when a lane begins and ends is decided by the poll thread.
+//! It owns: the bounded queue of records, the poll thread's orders, and the letters that say what was
+//! handled. Handlers are called by `single`, `keyed` and `batch`, which say what a lane's task does; when a
+//! lane begins and ends is decided by the poll thread.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
+use super::StoppedPartition;
+use super::desk::Desk;
 use super::event::Listener;
-use super::mailbox::{Letter, Mailbox};
+use super::mailbox::{How, Letter, Mailbox};
 use super::vitals::InHand;
-use super::{ConsumerEvent, StoppedPartition};
 use crate::commit::{Completion, Epoch};
+use crate::dead_letter::DeadLetters;
 use crate::handler::{Context, Failure};
 use crate::metrics::ConsumerFigures;
 use crate::{Decoder, Offset, Received, Record, RetryPolicy, TopicPartition};
@@ -30,7 +33,11 @@ pub(super) struct Common {
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) listener: Listener,
     pub(super) retry: RetryPolicy,
+    /// Where messages go that can't be handled; without, their partition stops.
+    pub(super) dead_letters: Option<Arc<DeadLetters>>,
     pub(super) context: Context,
+    /// Cancelled when the run is to end; lanes hear of it a moment later, by an order.
+    pub(super) shutdown: CancellationToken,
     /// Failed attempts that were followed by another one.
     pub(super) retried: AtomicU64,
     pub(super) figures: Arc<ConsumerFigures>,
@@ -70,7 +77,8 @@ impl Orders {
         order as u8 <= self.given.load(Ordering::Acquire)
     }
 
-    async fn heard(&self, order: Order) {
+    /// Waits until this, or more, is ordered.
+    pub(super) async fn heard(&self, order: Order) {
         loop {
             let mut bell = pin!(self.bell.notified());
             bell.as_mut().enable();
@@ -92,6 +100,17 @@ pub(super) enum Next {
     Halted,
 }
 
+/// What follows a failed attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum After {
+    /// Another one.
+    Again,
+    /// None: it was the last, or the handler said that trying again is of no use.
+    GiveUp,
+    /// The lane was told to stop.
+    Halted,
+}
+
 /// What [`Lane::more`] came to.
 #[derive(Debug)]
 pub(super) enum More {
@@ -105,12 +124,9 @@ pub(super) enum More {
 /// A lane's own end. When it is dropped, however that comes about, the poll thread is told.
 #[derive(Debug)]
 pub(super) struct Lane {
-    pub(super) partition: TopicPartition,
+    desk: Arc<Desk>,
     epoch: Epoch,
     records: mpsc::Receiver<Vec<Record>>,
-    orders: Arc<Orders>,
-    in_hand: Arc<InHand>,
-    pub(super) common: Arc<Common>,
     settled: Option<Range>,
     /// Messages in the handler's hands.
     at_work: usize,
@@ -140,24 +156,26 @@ impl Lane {
         orders: Arc<Orders>,
         common: Arc<Common>,
     ) -> Self {
-        let in_hand = Arc::default();
-        Self {
+        let desk = Desk {
             partition,
-            epoch,
-            records,
             orders,
-            in_hand,
+            in_hand: Arc::default(),
+            unwritten: Mutex::default(),
+            retelling: Mutex::default(),
             common,
-            settled: None,
-            at_work: 0,
-            called: None,
-            stopped: None,
-        }
+        };
+        let desk = Arc::new(desk);
+        Self { desk, epoch, records, settled: None, at_work: 0, called: None, stopped: None }
     }
 
-    /// Where the message in the handler's hands is to be seen.
+    /// What whoever handles its messages has of it.
+    pub(super) fn desk(&self) -> &Arc<Desk> {
+        &self.desk
+    }
+
+    /// Where what is in handlers' hands is to be seen.
     pub(super) fn in_hand(&self) -> Arc<InHand> {
-        Arc::clone(&self.in_hand)
+        Arc::clone(&self.desk.in_hand)
     }
 
     /// The next records, in order. `None` when the lane is to end.
@@ -165,10 +183,10 @@ impl Lane {
     /// # Cancel safety
     /// Dropping it loses nothing.
     pub(super) async fn records(&mut self) -> Option<Vec<Record>> {
-        self.in_hand.put_down();
+        self.desk.in_hand.put_down();
         tokio::select! {
             biased;
-            () = self.orders.heard(Order::Finish) => None,
+            () = self.desk.orders.heard(Order::Finish) => None,
             records = self.records.recv() => records,
         }
     }
@@ -181,16 +199,16 @@ impl Lane {
     pub(super) async fn more(&mut self, full_at: Instant) -> More {
         tokio::select! {
             biased;
-            () = self.orders.heard(Order::Finish) => More::Ending,
+            () = self.desk.orders.heard(Order::Finish) => More::Ending,
             records = self.records.recv() => records.map_or(More::Ending, More::Records),
-            () = self.orders.heard(Order::Hurry) => More::Waited,
+            () = self.desk.orders.heard(Order::Hurry) => More::Waited,
             () = tokio::time::sleep_until(full_at) => More::Waited,
         }
     }
 
     /// True when this, or more, was ordered.
     pub(super) fn ordered(&self, order: Order) -> bool {
-        self.orders.include(order)
+        self.desk.ordered(order)
     }
 
     /// Ends the lane at a message that can't be handled.
@@ -198,24 +216,35 @@ impl Lane {
         self.stopped = Some(stopped);
     }
 
+    /// Tells, once, of a message that can't be handled, while others are still in handlers' hands. They are
+    /// finished, and nothing else is begun.
+    pub(super) fn tell_stopped(&mut self, stopped: StoppedPartition) {
+        self.flush(false);
+        self.desk.orders.give(Order::Stop);
+        let letter = Letter::Stopped { epoch: self.epoch, stopped };
+        self.desk.common.mailbox.post(letter, true);
+    }
+
+    /// Notes that the lane is dropped while so many messages are in handlers' hands.
+    pub(super) fn left_at_work(&mut self, messages: usize) {
+        self.at_work = messages;
+    }
+
     /// Notes how many messages the handler has in its hands.
     pub(super) fn at_work(&mut self, messages: usize) {
         self.at_work = messages;
-        let Some(histogram) = self.common.figures.handler() else { return };
+        let Some(histogram) = self.desk.common.figures.handler() else { return };
         if 0 < messages {
             self.called = Some(Instant::now());
         } else if let Some(called) = self.called.take() {
-            let worker = usize::try_from(self.partition.partition.0).unwrap_or(0);
+            let worker = usize::try_from(self.desk.partition.partition.0).unwrap_or(0);
             histogram.note(worker, called.elapsed());
         }
     }
 
-    /// Notes a handled message, to be told with the next [`flush`](Self::flush).
+    /// Notes a handled message, to be told with the next [`flush`](Self::flush): it and all that was delivered
+    /// between it and the one noted before are handled.
     pub(super) fn settle(&mut self, offset: Offset, bytes: usize) {
-        if self.settled.as_ref().is_some_and(|range| offset <= range.last) {
-            // A retried message lies before those that succeeded at once.
-            self.flush(false);
-        }
         match &mut self.settled {
             Some(range) => {
                 range.last = offset;
@@ -234,93 +263,76 @@ impl Lane {
         }
     }
 
+    /// As [`settle`](Self::settle), of a message whose neighbours may not be handled: told with others only
+    /// where none is left out between them.
+    pub(super) fn settle_alone(&mut self, offset: Offset, bytes: usize) {
+        if self.settled.as_ref().is_some_and(|range| range.last.next() != offset) {
+            self.flush(false);
+        }
+        self.settle(offset, bytes);
+    }
+
     /// Tells the poll thread what was handled. `ring` when it should fetch more at once.
     pub(super) fn flush(&mut self, ring: bool) {
         if let Some(Range { first, last, messages, bytes, .. }) = self.settled.take() {
-            let (partition, epoch) = (self.partition.clone(), self.epoch);
+            let (partition, epoch) = (self.desk.partition.clone(), self.epoch);
             let completion = Completion { partition, epoch, first, last };
-            self.common.mailbox.post(Letter::Settled { completion, messages, bytes }, ring);
+            let how = How::Handled;
+            let letter = Letter::Settled { completion, messages, bytes, how };
+            self.desk.common.mailbox.post(letter, ring);
         }
     }
 
-    /// After a failed attempt: waits as long as the failure or the policy says. `GoOn` means try again.
-    /// What was handled before is told first, so that it can be committed meanwhile.
-    pub(super) async fn pause(&mut self, offset: Offset, attempt: u32, failure: &Failure) -> Next {
+    /// Tells the poll thread that the copy of a message is in the dead-letter topic.
+    pub(super) fn settle_letter(&mut self, offset: Offset, bytes: usize) {
         self.flush(false);
-        self.common.figures.handler_failures.add(1);
-        let reason = failure.to_string();
-        let stop = |reason| {
-            let partition = self.partition.clone();
-            Next::Stop(StoppedPartition { partition, offset, attempts: attempt, reason })
-        };
-        let Failure::Retry { after, .. } = failure else { return stop(reason) };
-        let random = uuid::Uuid::new_v4().as_u64_pair().1;
-        let Some(usual) = self.common.retry.pause_after(attempt, random) else {
-            return stop(reason);
-        };
-        let pause = after.unwrap_or(usual);
-        self.common.retried.fetch_add(1, Ordering::Relaxed);
-        self.common.figures.retries.add(1);
-        tracing::debug!(partition = %self.partition, %offset, attempt, ?pause, %reason, "retrying");
-        self.common.listener.tell(|| ConsumerEvent::Retrying {
-            partition: self.partition.clone(),
-            offset,
-            attempt,
-            pause,
-            reason,
-        });
-        self.rest(pause).await
+        let (partition, epoch) = (self.desk.partition.clone(), self.epoch);
+        let completion = Completion { partition, epoch, first: offset, last: offset };
+        let letter = Letter::Settled { completion, messages: 1, bytes, how: How::DeadLettered };
+        self.desk.common.mailbox.post(letter, false);
     }
 
-    async fn rest(&self, pause: Duration) -> Next {
-        tokio::select! {
-            biased;
-            () = self.orders.heard(Order::Finish) => Next::Halted,
-            () = tokio::time::sleep(pause) => Next::GoOn,
-        }
+    /// After a failed attempt, see [`Desk::pause`]. What was handled before is told first, so that it can be
+    /// committed meanwhile.
+    pub(super) async fn pause(&mut self, offset: Offset, attempt: u32, failure: &Failure) -> After {
+        self.flush(false);
+        self.desk.pause(offset, attempt, failure).await
     }
 
-    /// Tells that the handler is called.
-    pub(super) fn tell_started(&self, offset: Offset, attempt: u32) {
-        self.in_hand.take(offset, attempt);
-        let partition = || self.partition.clone();
-        self.common.listener.tell(|| ConsumerEvent::HandlingStarted {
-            partition: partition(),
-            offset,
-            attempt,
-        });
-    }
-
-    /// Tells that a message is handled.
-    pub(super) fn tell_handled(&self, offset: Offset, attempt: u32) {
-        let partition = || self.partition.clone();
-        self.common.listener.tell(|| ConsumerEvent::Handled {
-            partition: partition(),
-            offset,
-            attempt,
-        });
+    /// Notes that the handler is called with so many messages from this one on.
+    pub(super) fn begin(&mut self, offset: Offset, attempt: u32, messages: usize) {
+        self.desk.in_hand.take(offset, attempt);
+        self.at_work(messages);
     }
 }
 
 impl Drop for Lane {
     fn drop(&mut self) {
-        self.in_hand.put_down();
+        self.desk.in_hand.put_down();
         self.flush(false);
         let letter = Letter::Ended {
-            partition: self.partition.clone(),
+            partition: self.desk.partition.clone(),
             epoch: self.epoch,
             at_work: self.at_work,
             stopped: self.stopped.take(),
+            unwritten: self.desk.unwritten(),
         };
-        self.common.mailbox.post(letter, true);
+        self.desk.common.mailbox.post(letter, true);
     }
+}
+
+/// A record whose value can't be read, and why.
+#[derive(Debug)]
+pub(super) struct Unreadable {
+    pub(super) record: Record,
+    pub(super) reason: String,
 }
 
 /// Reads a record's value; a tombstone has none. A decoder that panics could not read it.
 pub(super) fn received<D: Decoder>(
     decoder: &D,
     record: Record,
-) -> Result<Received<D::Item>, StoppedPartition> {
+) -> Result<Received<D::Item>, Box<Unreadable>> {
     if record.value.is_none() {
         return Ok(Received { record, value: None });
     }
@@ -329,17 +341,7 @@ pub(super) fn received<D: Decoder>(
         Ok(Err(error)) => format!("can't be read: {}", error.reason()),
         Err(_) => "can't be read: the decoder panicked".to_owned(),
     };
-    let Record { partition, offset, .. } = record;
-    Err(StoppedPartition { partition, offset, attempts: 0, reason })
-}
-
-/// Bytes of a record that count towards the bounds.
-pub(super) fn size(record: &Record) -> usize {
-    let headers = record.headers.iter();
-    let length = |bytes: &Option<bytes::Bytes>| bytes.as_ref().map_or(0, bytes::Bytes::len);
-    length(&record.key)
-        + length(&record.value)
-        + headers.map(|header| header.name.len() + length(&header.value)).sum::<usize>()
+    Err(Box::new(Unreadable { record, reason }))
 }
 
 /// Starts `work` on the runtime it is called with.

@@ -1,7 +1,7 @@
 //! How lanes, librdkafka's threads and the caller reach the poll thread: one list and one bell.
 //!
 //! The list is bounded by what lanes hold: each letter settles a message that was delivered to a lane,
-//! or is a lane's last, and letters that follow each other within a partition become one.
+//! or says that a lane stops, or is its last, and letters that follow each other within a partition become one.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,8 +14,10 @@ use crate::{Offset, TopicPartition};
 /// Something the poll thread has to know.
 #[derive(Debug)]
 pub(super) enum Letter {
-    /// A lane has handled these messages: all that were delivered to it within the offsets.
-    Settled { completion: Completion, messages: usize, bytes: usize },
+    /// A lane has dealt with these messages: all that were delivered to it within the offsets.
+    Settled { completion: Completion, messages: usize, bytes: usize, how: How },
+    /// A lane has met a message that can't be handled. It finishes what is in handlers' hands, and then ends.
+    Stopped { epoch: Epoch, stopped: StoppedPartition },
     /// A lane has ended; it will not write again.
     Ended {
         partition: TopicPartition,
@@ -23,7 +25,18 @@ pub(super) enum Letter {
         /// Messages that were in the handler's hands, if its future was dropped.
         at_work: usize,
         stopped: Option<StoppedPartition>,
+        /// Messages that were given up, and whose dead letters are not acknowledged.
+        unwritten: Vec<Offset>,
     },
+}
+
+/// How messages were dealt with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum How {
+    /// By the handler.
+    Handled,
+    /// Their copies are in the dead-letter topic.
+    DeadLettered,
 }
 
 /// How a run is told to end from outside.
@@ -120,8 +133,9 @@ impl Mailbox {
 
 /// True when `letter` went into `last`, which is the same lane's and lies right before it.
 fn joins(last: &mut Letter, letter: &Letter) -> bool {
-    if let Letter::Settled { completion: whole, messages, bytes } = last
-        && let Letter::Settled { completion: part, messages: more, bytes: size } = letter
+    if let Letter::Settled { completion: whole, messages, bytes, how } = last
+        && let Letter::Settled { completion: part, messages: more, bytes: size, how: same } = letter
+        && how == same
         && whole.epoch == part.epoch
         && whole.partition == part.partition
         && follows(whole.last, part.first)
@@ -135,7 +149,7 @@ fn joins(last: &mut Letter, letter: &Letter) -> bool {
 }
 
 /// A lane that handles in order settles ranges in order, but a batch may leave failed messages between
-/// two ranges: only neighbours by offset are joined.
+/// two ranges, and many keys at once end in any order: only neighbours by offset are joined.
 fn follows(last: Offset, first: Offset) -> bool {
     last.next() == first
 }
@@ -153,6 +167,7 @@ mod tests {
             completion: Completion { partition, epoch, first, last },
             messages: 1,
             bytes: 10,
+            how: How::Handled,
         }
     }
 
@@ -168,10 +183,10 @@ mod tests {
         let ranges: Vec<_> = letters
             .iter()
             .filter_map(|letter| match letter {
-                Letter::Settled { completion, messages, bytes } => {
+                Letter::Settled { completion, messages, bytes, .. } => {
                     Some((completion.first.0, completion.last.0, *messages, *bytes))
                 }
-                Letter::Ended { .. } => None,
+                Letter::Stopped { .. } | Letter::Ended { .. } => None,
             })
             .collect();
         assert_eq!(ranges, [(1, 3, 2, 20), (5, 5, 1, 10), (6, 6, 1, 10)]);

@@ -14,13 +14,14 @@ use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use tokio::sync::mpsc;
+use tracing::field::display;
 
 use super::close::Progress;
 use super::context::{Client, Turn};
 use super::end::Ends;
-use super::held::{Fed, Held, LaneEnds, Room};
+use super::held::{Adrift, Fed, Held, LaneEnds, Room};
 use super::lanes::{Common, Lane, Orders, Spawn};
-use super::mailbox::{Ending, Letter};
+use super::mailbox::{Ending, How, Letter};
 use super::rebalance::Leaving;
 use super::report::{ConsumeReport, Ended, StoppedPartition};
 use super::silent::Silent;
@@ -29,9 +30,11 @@ use super::trouble::Waiting;
 use super::vitals::Vitals;
 use super::{ConsumerEvent, OnFailure};
 use crate::access::Access;
-use crate::commit::{Committer, Epoch, Settled, Tracker};
+use crate::commit::{Answered, Committer, Epoch, Seen, Settled, Tracker};
 use crate::sys::{CommitFailure, Looked};
-use crate::{ClientError, ConsumerConfig, HealthHandle, Offset, Record, TopicPartition};
+use crate::{
+    ClientError, ConsumerConfig, HealthHandle, Offset, Position, Record, StartFrom, TopicPartition,
+};
 
 /// Longest time between two looks at the client's main queue.
 pub(super) const ROUND_MAX: Duration = Duration::from_millis(50);
@@ -44,12 +47,14 @@ pub(super) struct Keeper {
     pub(super) spawn: Spawn,
     pub(super) room: Room,
     pub(super) tracker: Tracker,
+    /// How far partitions that came and went were handled.
+    pub(super) seen: Seen,
     pub(super) committer: Committer,
     /// Why a position was not stored, until it is.
     pub(super) refused: HashMap<TopicPartition, CommitFailure>,
     pub(super) held: HashMap<TopicPartition, Held>,
     /// Lanes that were let go while their handler was at work.
-    pub(super) adrift: Vec<(Epoch, tokio::task::AbortHandle)>,
+    pub(super) adrift: Vec<Adrift>,
     /// What the group wants, in order; answered one by one.
     pub(super) turns: VecDeque<Turn>,
     pub(super) leaving: Option<Leaving>,
@@ -97,6 +102,7 @@ impl Keeper {
             spawn,
             room,
             tracker: Tracker::default(),
+            seen: Seen::default(),
             refused: HashMap::new(),
             held: HashMap::new(),
             adrift: Vec::new(),
@@ -168,26 +174,54 @@ impl Keeper {
         self.common.mailbox.collect(&mut letters, wait);
         for letter in letters.drain(..) {
             match letter {
-                Letter::Settled { completion, messages, bytes } => {
+                Letter::Settled { completion, messages, bytes, how } => {
                     self.ends.active();
                     match self.tracker.settle(&completion) {
                         Settled::Now(count) => {
-                            self.report.handled += count as u64;
-                            self.common.figures.processed.add(count);
+                            let again = self.seen.again(&completion, count);
+                            self.common.figures.redelivered.add(again);
+                            self.count(how, count);
                             if let Some(held) = self.held.get_mut(&completion.partition) {
                                 held.release(messages, bytes);
                             }
                         }
-                        Settled::Late => self.too_late(&completion.partition, messages),
+                        Settled::Late => {
+                            self.seen.late(&completion);
+                            match how {
+                                How::Handled => self.too_late(&completion.partition, messages),
+                                // The copy is there, and counts; the next owner will write another.
+                                How::DeadLettered => self.count(how, messages),
+                            }
+                        }
                     }
                 }
-                Letter::Ended { partition, epoch, at_work, stopped } => {
+                Letter::Stopped { epoch, stopped } => self.lane_stopped(epoch, stopped),
+                Letter::Ended { partition, epoch, at_work, stopped, unwritten } => {
+                    // What a rebalance took is for its next owner to give up.
+                    if self.closing {
+                        let left = |offset| Position::new(partition.clone(), offset);
+                        self.report.unwritten_letters.extend(unwritten.into_iter().map(left));
+                    }
                     self.lane_ended(&partition, epoch, at_work, stopped);
                 }
             }
         }
         self.letters = letters;
         self.report.retried = self.common.retried.load(Ordering::Relaxed);
+    }
+
+    fn count(&mut self, how: How, messages: usize) {
+        let figures = &self.common.figures;
+        match how {
+            How::Handled => {
+                self.report.handled += messages as u64;
+                figures.processed.add(messages);
+            }
+            How::DeadLettered => {
+                self.report.dead_lettered += messages as u64;
+                figures.dead_lettered.add(messages);
+            }
+        }
     }
 
     fn too_late(&mut self, partition: &TopicPartition, messages: usize) {
@@ -206,7 +240,7 @@ impl Keeper {
         stopped: Option<StoppedPartition>,
     ) {
         self.report.outstanding += at_work as u64;
-        self.adrift.retain(|(adrift, _)| *adrift != epoch);
+        self.adrift.retain(|adrift| adrift.epoch != epoch);
         let Some(held) = self.held.get_mut(partition).filter(|held| held.epoch == epoch) else {
             return;
         };
@@ -222,7 +256,18 @@ impl Keeper {
                 reason: "the runtime dropped the partition's task".to_owned(),
             },
         };
-        held.stopped = true;
+        self.lane_stopped(epoch, stopped);
+    }
+
+    fn lane_stopped(&mut self, epoch: Epoch, stopped: StoppedPartition) {
+        let partition = &stopped.partition;
+        let Some(held) = self.held.get_mut(partition).filter(|held| held.epoch == epoch) else {
+            return;
+        };
+        // Others that can't be handled may come up while it ends.
+        if std::mem::replace(&mut held.stopped, true) {
+            return;
+        }
         held.halt();
         let StoppedPartition { offset, attempts, reason, .. } = &stopped;
         tracing::error!(
@@ -278,13 +323,15 @@ impl Keeper {
         let mut busy = false;
         let mut back = Vec::new();
         let mut troubles = Vec::new();
+        let bounds = (self.room.share(self.held.len()), self.room.ahead);
         for (partition, held) in &mut self.held {
             // What no cluster can be told to do: one partition of several is forgotten.
             #[cfg(test)]
             if super::tests::is_left_unread(&self.config.group, partition) {
                 continue;
             }
-            match held.feed(partition, &mut self.tracker, now) {
+            let end = self.ends.hands_over_before(partition);
+            match held.feed(partition, &mut self.tracker, bounds, end, now) {
                 Fed::Read { looked, more } => {
                     busy |= more;
                     self.common.figures.received.add(looked.messages);
@@ -315,15 +362,17 @@ impl Keeper {
     /// What the lane has from before counts no more.
     fn begin_anew(&mut self, partition: &TopicPartition, records: Vec<Record>) {
         let first = records.first().map(|record| record.offset);
-        tracing::warn!(%partition, reached = ?self.tracker.reached(partition), ?first,
-            "reading went back; the partition begins anew");
+        let (reached, back_to) = (self.tracker.reached(partition).map(display), first.map(display));
+        tracing::warn!(%partition, reached, back_to, "reading went back; the partition begins anew");
+        // Other messages may have the offsets of those that were cut off.
+        self.seen.forget(partition);
         let lane = self.new_lane(partition, first);
         let Some(held) = self.held.get_mut(partition) else { return };
-        self.adrift.push(held.renew(lane));
+        self.adrift.push(held.renew(partition, lane));
         self.common.figures.received.add(records.len());
         let looked = Looked {
             messages: records.len(),
-            bytes: records.iter().map(super::lanes::size).sum(),
+            bytes: records.iter().map(Record::size).sum(),
             ..Looked::default()
         };
         // Within one look offsets only grow.
@@ -340,8 +389,11 @@ impl Keeper {
         start: Option<Offset>,
     ) -> LaneEnds {
         let epoch = self.tracker.begin(partition.clone(), start);
+        if self.config.from != StartFrom::Earliest {
+            self.tracker.owe(partition);
+        }
         // A place for each message it may hold: handing over never fails for want of one.
-        let (sender, records) = mpsc::channel(self.room.messages);
+        let (sender, records) = mpsc::channel(self.room.places());
         let orders = Arc::new(Orders::default());
         let common = Arc::clone(&self.common);
         let lane = Lane::new(partition.clone(), epoch, records, Arc::clone(&orders), common);
@@ -371,9 +423,11 @@ impl Keeper {
     }
 
     fn read_commit(&mut self) {
-        let Some(verdicts) = self.committer.answer(&mut self.tracker, Instant::now()) else {
+        let Some(answered) = self.committer.answer(&mut self.tracker, Instant::now()) else {
             return;
         };
+        let Answered { verdicts, took } = answered;
+        self.common.figures.committed(took);
         for verdict in verdicts {
             let (partition, offset) = (verdict.committed.partition, verdict.committed.position);
             match verdict.result {

@@ -67,6 +67,8 @@ impl Keeper {
             }
             return;
         }
+        // The group is there again, and has given to somebody what was lost while it was away.
+        self.report.uncommitted.clear();
         let starts = match self.starts(&partitions) {
             Ok(starts) => starts,
             Err(error) => {
@@ -86,7 +88,7 @@ impl Keeper {
                 return self.turns.push_front(Turn::Assign(partitions));
             };
             let lane = self.new_lane(partition, start.filter(|_| !is_found_again));
-            let held = Held::new(feed, lane, self.room, Instant::now());
+            let held = Held::new(feed, lane, Instant::now());
             self.held.insert(partition.clone(), held);
         }
         if let Err(error) = assign(&self.client, &starts) {
@@ -177,15 +179,18 @@ impl Keeper {
     fn let_go(&mut self, leaving: Leaving) {
         let Leaving { partitions, lost, .. } = leaving;
         for partition in &partitions {
-            if let Some(open) = self.tracker.committable(partition) {
-                self.not_stored(partition, open.position);
+            if let Some(owed) = self.tracker.owed(partition) {
+                self.not_stored(partition, owed.position, lost);
+            }
+            if let Some(position) = self.tracker.position(partition) {
+                self.seen.reached(partition, position);
             }
             self.tracker.end(partition);
             self.refused.remove(partition);
             if let Some(held) = self.held.remove(partition)
                 && !held.ended
             {
-                self.adrift.push(held.task());
+                self.adrift.push(held.adrift(partition));
             }
         }
         if let Err(error) = unassign(&self.client, &partitions) {
@@ -209,9 +214,10 @@ impl Keeper {
     }
 
     /// Before the close, a position that goes with its partition is the next owner's work: it is given
-    /// again what the position would have spared it. A run that is closing leaves it.
-    fn not_stored(&mut self, partition: &TopicPartition, position: Offset) {
-        if self.closing {
+    /// again what the position would have spared it. A run that is closing leaves it; and so does one whose cluster is
+    /// away, where the client itself gives up what it had, and there is no next owner until a broker says so.
+    fn not_stored(&mut self, partition: &TopicPartition, position: Offset, lost: bool) {
+        if self.closing || (lost && self.waiting.cluster.is_some()) {
             self.report.uncommitted.insert(partition.clone(), position);
         } else {
             tracing::warn!(%partition, %position, "taken away before this position was stored");

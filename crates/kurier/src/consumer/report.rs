@@ -1,9 +1,11 @@
 //! How a consumer's run ended: the report, and the errors that end one.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::{fmt, io};
 
-use crate::{ClientError, ConfigProblems, Offset, TopicPartition};
+use crate::{
+    BuildError, ClientError, ConfigProblems, DeadLetterTopicError, Offset, Position, TopicPartition,
+};
 
 /// What one run did, and what it left.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -11,6 +13,9 @@ use crate::{ClientError, ConfigProblems, Offset, TopicPartition};
 pub struct ConsumeReport {
     /// Messages handled, those included that came more than once.
     pub handled: u64,
+    /// Messages that can't be handled whose copies are in the dead-letter topic, those included that came
+    /// more than once. They count as handled for what is committed, and are not among `handled`.
+    pub dead_lettered: u64,
     /// Failed attempts that were followed by another one.
     pub retried: u64,
     /// Messages handled after their partition was taken away: others are given them again.
@@ -25,6 +30,9 @@ pub struct ConsumeReport {
     pub uncommitted: BTreeMap<TopicPartition, Offset>,
     /// Messages whose handler was still at work when the run ended: they are delivered again.
     pub outstanding: u64,
+    /// Messages given up whose copies were not known to be in the dead-letter topic when the run ended: they
+    /// are delivered again. A copy that was on its way may be there all the same.
+    pub unwritten_letters: Vec<Position>,
     /// Why the run ended.
     pub ended: Ended,
     /// Whether the client is closed.
@@ -50,6 +58,19 @@ pub enum Ended {
     Failed,
 }
 
+/// In words: because …
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Shutdown => "it was asked to",
+            Self::AtEnd => "the end was reached",
+            Self::Idle => "no message came",
+            Self::PartitionStopped => "a partition stopped",
+            Self::Failed => "an error",
+        })
+    }
+}
+
 /// Whether the client was closed within the shutdown deadline.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -58,6 +79,9 @@ pub enum Closed {
     /// was no group to leave.
     #[default]
     Clean,
+    /// No broker answered, and nothing was left to commit: the run did not wait for one to leave the group. A thread
+    /// goes on closing; the group notices by the session timeout.
+    NotLeft,
     /// The deadline passed first; a thread of this name goes on closing. The group notices by the
     /// session timeout at the latest.
     LeftBehind {
@@ -92,6 +116,12 @@ pub enum ConsumeError {
     /// The thread that owns the client could not be started.
     #[error("start the consumer's thread")]
     Thread(#[source] io::Error),
+    /// The dead-letter topic is not there, or not fit for what it is for. Nothing was consumed.
+    #[error(transparent)]
+    DeadLetterTopic(#[from] DeadLetterTopicError),
+    /// The producer of dead letters could not be made. Nothing was consumed.
+    #[error("make the producer of dead letters")]
+    DeadLetterProducer(#[source] BuildError),
     /// The cluster refused this consumer, or the client can't go on. What was handled until then was
     /// committed where that was still possible.
     #[error("the consumer can't go on")]
@@ -108,7 +138,8 @@ impl ConsumeError {
     /// True when the same run may succeed later without a change by the caller.
     pub fn is_retriable(&self) -> bool {
         match self {
-            Self::Config(_) => false,
+            Self::Config(_) | Self::DeadLetterProducer(_) => false,
+            Self::DeadLetterTopic(error) => error.is_retriable(),
             Self::Thread(_) => true,
             Self::Failed { source, .. } => source.is_retriable(),
         }
@@ -117,7 +148,10 @@ impl ConsumeError {
     /// True when handlers may have been called before the error.
     pub fn may_have_been_applied(&self) -> bool {
         match self {
-            Self::Config(_) | Self::Thread(_) => false,
+            Self::Config(_)
+            | Self::Thread(_)
+            | Self::DeadLetterTopic(_)
+            | Self::DeadLetterProducer(_) => false,
             Self::Failed { report, .. } => 0 < report.handled || 0 < report.outstanding,
         }
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::builder::EndRules;
@@ -15,14 +15,15 @@ use super::end::Ends;
 use super::event::Listener;
 use super::held::Room;
 use super::lanes::{Common, Spawn};
+use super::letters;
 use super::mailbox::{Ending, Mailbox};
 use super::poll::{Keeper, Parts};
 use super::report::{Closed, ConsumeError, ConsumeReport, Ended};
 use super::vitals;
 use crate::access::Access;
 use crate::config::native_config;
-use crate::handler::{Context, Membership};
-use crate::metrics::{self, ConsumerFigures, Figures, Watch};
+use crate::handler::{Context, Decides, Membership};
+use crate::metrics::{self, ConsumerFigures, Figures, Shown, Watch};
 use crate::{ConfigProblems, ConsumerConfig, HealthHandle, Monitor, RetryPolicy};
 
 /// The name of the poll thread.
@@ -37,6 +38,8 @@ const SHARING_PARTITIONS: usize = 16;
 pub(super) struct Setup {
     pub(super) config: ConsumerConfig,
     pub(super) ends: EndRules,
+    /// The retry policy's rule about errors; its numbers are in the configuration.
+    pub(super) decides: Option<Decides>,
     pub(super) listener: Listener,
     pub(super) health: HealthHandle,
     pub(super) monitor: Option<Monitor>,
@@ -54,23 +57,30 @@ pub(super) async fn run(setup: Setup) -> Result<ConsumeReport, ConsumeError> {
 }
 
 async fn begin(setup: Setup) -> Result<ConsumeReport, ConsumeError> {
-    let Setup { config, ends, listener, health, monitor, room, spawn, shutdown } = setup;
+    let Setup { config, ends, decides, listener, health, monitor, room, spawn, shutdown } = setup;
     let watch = monitor.as_ref().map_or(Watch::Nobody, |_| Watch::Someone);
     let mut config = config.checked()?;
     metrics::ask_statistics(watch, &mut config.client.properties);
     let properties = config.properties(SHARING_PARTITIONS)?;
-    let figures = Arc::new(ConsumerFigures::new(watch));
+    let figures = Arc::new(ConsumerFigures::new(watch, config.dead_letter.clone()));
     if let Some(monitor) = &monitor {
         let counted = Figures::Consumer(Arc::clone(&figures));
         monitor.watch(&config.effective_client_id(), &health, counted);
     }
     let deadline = config.shutdown_deadline;
-    let mailbox = Arc::new(Mailbox::default());
-    let common = Arc::new(common(&config, &mailbox, listener, Arc::clone(&figures)));
-    let (progress, mut closing) = Progress::new();
-    let (finish, mut finished) = oneshot::channel();
-    let seen = Arc::clone(&progress);
     vitals::begun(&health, config.stall_after);
+    let ready = letters::ready(&config, &listener, &health, &shutdown).await?;
+    let Some(dead_letters) = ready else { return Ok(ConsumeReport::default()) };
+    let mailbox = Arc::new(Mailbox::default());
+    let common = common(&config, decides, &mailbox, listener, Arc::clone(&figures));
+    let common = Arc::new(Common {
+        dead_letters: dead_letters.clone(),
+        shutdown: shutdown.clone(),
+        ..common
+    });
+    let (progress, closing) = Progress::new();
+    let (finish, finished) = oneshot::channel();
+    let seen = Arc::clone(&progress);
     let thread = move || {
         let consumed = client(&properties, Arc::clone(&figures)).map(|client| {
             let (ends, client) = (Ends::new(ends), Arc::new(client));
@@ -95,7 +105,7 @@ async fn begin(setup: Setup) -> Result<ConsumeReport, ConsumeError> {
         });
         let outcome = outcome(consumed);
         vitals::ended(&health, &outcome);
-        figures.hold(Vec::new);
+        figures.show(Shown::default);
         // Nobody waits any more when the run's future was dropped.
         drop(finish.send(outcome));
     };
@@ -105,21 +115,48 @@ async fn begin(setup: Setup) -> Result<ConsumeReport, ConsumeError> {
         .map_err(ConsumeError::Thread)?;
     let _abandon = Abandon { mailbox: Arc::clone(&mailbox), deadline };
 
-    let over = tokio::select! {
-        biased;
-        ended = &mut finished => return ended.unwrap_or_else(|_| Err(panicked(&seen))),
-        () = shutdown.cancelled() => {
-            let over = Instant::now() + deadline;
-            mailbox.end(Ending::Orderly(over));
-            over
-        }
-        over = closing.wait_for(Option::is_some) => {
-            over.ok().and_then(|over| *over).unwrap_or_else(Instant::now)
-        }
-    };
-    match tokio::time::timeout_at((over + GRACE).into(), finished).await {
-        Ok(ended) => ended.unwrap_or_else(|_| Err(panicked(&seen))),
-        Err(_) => Ok(left_behind(&seen, "a call of librdkafka that does not come back")),
+    let finished = Finishing { finished, closing, seen, deadline };
+    let (ended, until) = finished.watched(&mailbox, &shutdown).await;
+    letters::close(dead_letters, until).await;
+    ended
+}
+
+/// A run whose thread is at work.
+struct Finishing {
+    finished: oneshot::Receiver<Result<ConsumeReport, ConsumeError>>,
+    /// By when it is to be over, once it is closing.
+    closing: watch::Receiver<Option<Instant>>,
+    seen: Arc<Progress>,
+    deadline: Duration,
+}
+
+impl Finishing {
+    /// Hands the stop signal on, and waits for the end; says too by when all has to be over.
+    async fn watched(
+        self,
+        mailbox: &Mailbox,
+        shutdown: &CancellationToken,
+    ) -> (Result<ConsumeReport, ConsumeError>, Instant) {
+        let Self { mut finished, mut closing, seen, deadline } = self;
+        let over = tokio::select! {
+            biased;
+            ended = &mut finished => {
+                return (ended.unwrap_or_else(|_| Err(panicked(&seen))), Instant::now() + deadline);
+            }
+            () = shutdown.cancelled() => {
+                let over = Instant::now() + deadline;
+                mailbox.end(Ending::Orderly(over));
+                over
+            }
+            over = closing.wait_for(Option::is_some) => {
+                over.ok().and_then(|over| *over).unwrap_or_else(Instant::now)
+            }
+        };
+        let ended = match tokio::time::timeout_at((over + GRACE).into(), finished).await {
+            Ok(ended) => ended.unwrap_or_else(|_| Err(panicked(&seen))),
+            Err(_) => Ok(left_behind(&seen, "a call of librdkafka that does not come back")),
+        };
+        (ended, over + GRACE)
     }
 }
 
@@ -152,6 +189,7 @@ fn left_behind(progress: &Progress, waiting_for: &str) -> ConsumeReport {
 
 pub(super) fn common(
     config: &ConsumerConfig,
+    decides: Option<Decides>,
     mailbox: &Arc<Mailbox>,
     listener: Listener,
     figures: Arc<ConsumerFigures>,
@@ -162,7 +200,9 @@ pub(super) fn common(
     Common {
         mailbox: Arc::clone(mailbox),
         listener,
-        retry: RetryPolicy::exponential(attempts, pauses),
+        retry: RetryPolicy::exponential(attempts, pauses).with(decides),
+        dead_letters: None,
+        shutdown: CancellationToken::new(),
         context: Context::new(Arc::new(Membership { group, instance })),
         retried: AtomicU64::new(0),
         figures,

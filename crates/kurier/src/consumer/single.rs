@@ -2,18 +2,27 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument;
 
+use super::desk::Desk;
 use super::held::Room;
-use super::lanes::{Lane, Next, Order, received, size, spawn_on};
+use super::keyed::{Crew, key_by_key};
+use super::lanes::{Lane, Order, Spawn, spawn_on};
+use super::message::{End, Seat, one};
 use super::{ConsumeError, ConsumeReport, ConsumerBuilder, Single, run};
-use crate::handler::{Attempted, attempt};
-use crate::{Decoder, Handler, Record, trace};
+use crate::{Concurrency, Decoder, Handler, Offset};
 
 impl<D: Decoder> ConsumerBuilder<Single, D> {
+    /// How many messages of one partition are handled at once. Default: one, partitions at the same time.
+    pub fn concurrency(mut self, concurrency: Concurrency) -> Self {
+        self.config.concurrency = concurrency;
+        self
+    }
+
     /// Consumes until `shutdown` is cancelled or an end rule applies: calls `handler` for each message,
-    /// in order within a partition, partitions at the same time.
+    /// in order within a partition, or within a key ([`concurrency`](Self::concurrency)), partitions at the
+    /// same time.
     ///
     /// A cluster or a topic that does not exist yet is waited for. Handlers run on the tokio runtime
     /// this is called on; the client has a thread of its own.
@@ -39,16 +48,26 @@ impl<D: Decoder> ConsumerBuilder<Single, D> {
     where
         H: Handler<D::Item>,
     {
-        let (decoder, handler) = (Arc::new(self.decoder), Arc::new(handler));
-        let room =
-            Room { messages: self.config.lane_messages_max, bytes: self.config.lane_bytes_max };
+        let (room, decoder) = (Room::of(&self.config), self.decoder);
         let runtime = tokio::runtime::Handle::current();
-        let spawn = Box::new(move |lane| {
-            spawn_on(&runtime, one_by_one(lane, Arc::clone(&decoder), Arc::clone(&handler)))
-        });
+        let spawn: Spawn = match self.config.concurrency {
+            Concurrency::PerPartition => {
+                let (decoder, handler) = (Arc::new(decoder), Arc::new(handler));
+                Box::new(move |lane| {
+                    spawn_on(&runtime, one_by_one(lane, Arc::clone(&decoder), Arc::clone(&handler)))
+                })
+            }
+            Concurrency::PerKey(calls) => {
+                // What is out of bounds is refused by the run.
+                let turns = Arc::new(Semaphore::new(calls.min(Semaphore::MAX_PERMITS)));
+                let crew = Arc::new(Crew { decoder, handler, turns });
+                Box::new(move |lane| spawn_on(&runtime, key_by_key(lane, Arc::clone(&crew))))
+            }
+        };
         run::run(run::Setup {
             config: self.config,
             ends: self.ends,
+            decides: self.decides,
             listener: self.listener,
             health: self.health,
             monitor: self.monitor,
@@ -70,52 +89,43 @@ async fn one_by_one<D: Decoder, H: Handler<D::Item>>(
         for record in records {
             // A handler that never waits must not keep a worker to itself.
             tokio::task::coop::consume_budget().await;
+            let (offset, bytes) = (record.offset, record.size());
             match one(&mut lane, &*decoder, &*handler, record).await {
-                Next::GoOn => {}
-                Next::Stop(stopped) => return lane.stop(stopped),
-                Next::Halted => return,
+                End::Handled => lane.settle(offset, bytes),
+                End::DeadLettered => lane.settle_letter(offset, bytes),
+                End::Stop(stopped) => return lane.stop(stopped),
+                End::Halted => return,
             }
         }
         lane.flush(true);
     }
 }
 
-async fn one<D: Decoder, H: Handler<D::Item>>(
-    lane: &mut Lane,
-    decoder: &D,
-    handler: &H,
-    record: Record,
-) -> Next {
-    let (offset, bytes) = (record.offset, size(&record));
-    let message = match received(decoder, record) {
-        Ok(message) => Arc::new(message),
-        Err(stopped) => return Next::Stop(stopped),
-    };
-    let mut number = 0;
-    loop {
-        number += 1;
-        if lane.ordered(Order::Finish) {
-            return Next::Halted;
-        }
-        lane.tell_started(offset, number);
-        let context = lane.common.context.at_attempt(number);
-        let span = trace::handler_span(message.record(), number);
-        let handled = || span.in_scope(|| handler.handle(Arc::clone(&message), context));
-        let call = || handled().instrument(span.clone());
-        // Before a wait whose length nobody knows, what is done is told, so that it can be committed.
-        lane.at_work(1);
-        let attempted = attempt(call, || lane.flush(false)).await;
-        lane.at_work(0);
-        match attempted {
-            Attempted::Done(()) => {
-                lane.tell_handled(offset, number);
-                lane.settle(offset, bytes);
-                return Next::GoOn;
-            }
-            Attempted::Failed(failure) => match lane.pause(offset, number, &failure).await {
-                Next::GoOn => {}
-                end => return end,
-            },
-        }
+/// A lane that handles its messages one by one.
+impl Seat for Lane {
+    fn desk(&self) -> &Desk {
+        Self::desk(self)
+    }
+
+    async fn turn(&mut self) {}
+
+    fn may_begin(&self, _: u32) -> bool {
+        !self.ordered(Order::Finish)
+    }
+
+    fn called(&mut self, offset: Offset, attempt: u32) {
+        self.begin(offset, attempt, 1);
+    }
+
+    fn waits(&mut self) {
+        self.flush(false);
+    }
+
+    fn rests(&mut self) {
+        self.flush(false);
+    }
+
+    fn returned(&mut self, _: bool) {
+        self.at_work(0);
     }
 }

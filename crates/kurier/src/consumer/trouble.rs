@@ -10,7 +10,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use super::ConsumerEvent;
 use super::context::Trouble;
 use super::event::Listener;
-use super::poll::{Keeper, ROUND_MAX};
+use super::poll::Keeper;
 use crate::health::Absence;
 use crate::{ClientError, TopicPartition, sys};
 
@@ -26,6 +26,8 @@ pub(super) struct Waiting {
 
 /// Time between two questions whether the cluster is back, while nothing else would tell.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
+/// How long the answer may take, which may come from far away.
+const PROBE_MAX: Duration = Duration::from_millis(250);
 
 impl Waiting {
     /// No broker answers.
@@ -42,7 +44,7 @@ impl Waiting {
         let topics: Vec<String> =
             missing.into_iter().filter(|topic| self.topics.insert(topic.clone())).collect();
         if !topics.is_empty() {
-            tracing::warn!(?topics, "waiting for topics");
+            tracing::warn!(topics = topics.join(", "), "waiting for topics");
             listener.tell(|| ConsumerEvent::WaitingForTopics { topics });
         }
     }
@@ -88,6 +90,10 @@ impl Keeper {
     /// topic's partitions to others.
     pub(super) fn probe(&mut self) {
         let waiting = &mut self.waiting;
+        if waiting.cluster.is_some() {
+            // Nothing can come: that is no silence to end at.
+            self.ends.active();
+        }
         let now = Instant::now();
         let due = waiting.probed.is_none_or(|last| last + PROBE_EVERY <= now);
         if !due || (waiting.cluster.is_none() && waiting.topics.is_empty()) {
@@ -96,7 +102,7 @@ impl Keeper {
         waiting.probed = Some(now);
         let topic = waiting.next_topic().or_else(|| self.config.topics.first().cloned());
         let Some(topic) = topic else { return };
-        let Ok(metadata) = self.client.fetch_metadata(Some(&topic), ROUND_MAX) else { return };
+        let Ok(metadata) = self.client.fetch_metadata(Some(&topic), PROBE_MAX) else { return };
         let found = metadata.topics().iter().find(|found| found.name() == topic);
         if found.is_some_and(|found| found.error().is_none() && !found.partitions().is_empty()) {
             waiting.there_is(&topic, &self.common.listener);

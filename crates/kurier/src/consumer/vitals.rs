@@ -3,18 +3,20 @@
 //! It owns when that is written, and the question to the cluster whether partitions that are silent
 //! have more. What follows from it is decided by [`health`](crate::health).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer;
 use rdkafka::error::RDKafkaErrorCode;
 
-use super::held::Held;
+use super::held::{Adrift, Held};
 use super::poll::Keeper;
 use super::report::{ConsumeError, ConsumeReport, StoppedPartition};
 use crate::commit::Tracker;
 use crate::health::{Hand, LeaderWatch, Observed, PartitionObserved, Phase};
+use crate::metrics::Shown;
 use crate::sys::{ByPartition, PendingEnds};
 use crate::{ClientError, Condition, HealthHandle, Offset, TopicPartition};
 
@@ -69,9 +71,12 @@ impl Keeper {
         self.vitals.shown = Some(now);
         let seen = self.observed(now);
         self.vitals.handle.write(|observed| *observed = seen);
-        let (held, tracker) = (&self.held, &self.tracker);
-        self.common.figures.hold(|| {
-            held.iter().map(|(name, held)| held.figures(name, tracker.position(name))).collect()
+        let (held, tracker, adrift) = (&self.held, &self.tracker, &self.adrift);
+        self.common.figures.show(|| Shown {
+            held: (held.iter())
+                .map(|(name, held)| held.figures(name, tracker.position(name)))
+                .collect(),
+            adrift: adrift.iter().map(Adrift::calls).sum(),
         });
     }
 
@@ -91,11 +96,16 @@ impl Keeper {
             cluster_away: self.waiting.cluster.clone(),
             remaking: None,
             outbox_full: None,
+            outbox_damaged: None,
+            letters_wait: self.common.dead_letters.as_ref().and_then(|it| it.delay(now)),
             topics_missing: self.waiting.topics.clone(),
             leaderless,
             stopped: self.stopped(),
             partitions: (self.held.iter_mut())
                 .map(|(partition, held)| seen(partition, held, &self.tracker, now))
+                .collect(),
+            adrift: (self.adrift.iter_mut())
+                .filter_map(|one| Some((one.partition.clone(), one.hand(now)?)))
                 .collect(),
         }
     }
@@ -208,15 +218,18 @@ fn condition(error: &ClientError) -> Condition {
     }
 }
 
-/// The message in a handler's hands: written by its lane, twice a message, so without a lock and a
-/// clock; read by the poll thread, which adds the time.
+/// What handlers have in their hands; read by the poll thread.
 ///
-/// The two may be read from two messages, when one follows the other in between; the next look then
-/// sees another one and starts its time anew.
+/// Of a lane that handles one message, or one batch, at a time: written twice a message, so without a lock
+/// and a clock; the poll thread adds the time. The two numbers may be read from two messages, when one
+/// follows the other in between; the next look then sees another one and starts its time anew.
+///
+/// Of a lane that handles many keys at once: all of them, each with its time.
 #[derive(Debug)]
 pub(super) struct InHand {
     offset: AtomicI64,
     attempt: AtomicU32,
+    many: Mutex<BTreeMap<Offset, Hand>>,
 }
 
 /// No offset.
@@ -224,7 +237,8 @@ const NOTHING: i64 = -1;
 
 impl Default for InHand {
     fn default() -> Self {
-        Self { offset: AtomicI64::new(NOTHING), attempt: AtomicU32::new(0) }
+        let (offset, attempt) = (AtomicI64::new(NOTHING), AtomicU32::new(0));
+        Self { offset, attempt, many: Mutex::default() }
     }
 }
 
@@ -240,8 +254,23 @@ impl InHand {
         self.offset.store(NOTHING, Ordering::Relaxed);
     }
 
-    /// What is in hand at `now`; `before` is what this said the last time.
+    /// A handler is called with this message, one of many.
+    pub(super) fn hold(&self, offset: Offset, attempt: u32) {
+        let first = || Hand { offset, attempt, since: Instant::now() };
+        self.many().entry(offset).or_insert_with(first).attempt = attempt;
+    }
+
+    /// This message, one of many, is done with.
+    pub(super) fn put_back(&self, offset: Offset) {
+        self.many().remove(&offset);
+    }
+
+    /// What is in hand at `now`, of many that which is so for the longest time; `before` is what this said
+    /// the last time.
     pub(super) fn look(&self, before: Option<Hand>, now: Instant) -> Option<Hand> {
+        if let Some(longest) = self.many().values().min_by_key(|hand| hand.since) {
+            return Some(*longest);
+        }
         let offset = match self.offset.load(Ordering::Relaxed) {
             NOTHING => return None,
             offset => Offset(offset),
@@ -249,5 +278,18 @@ impl InHand {
         let attempt = self.attempt.load(Ordering::Relaxed);
         let since = before.filter(|before| before.offset == offset).map_or(now, |one| one.since);
         Some(Hand { offset, attempt, since })
+    }
+
+    /// How many messages, or batches, are in hand.
+    pub(super) fn count(&self) -> usize {
+        match self.many().len() {
+            0 => usize::from(self.offset.load(Ordering::Relaxed) != NOTHING),
+            many => many,
+        }
+    }
+
+    /// The map is whole after any panic: each change is one call.
+    fn many(&self) -> MutexGuard<'_, BTreeMap<Offset, Hand>> {
+        self.many.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

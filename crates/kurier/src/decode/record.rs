@@ -73,6 +73,14 @@ impl Record {
         self
     }
 
+    /// Bytes of its key, value and headers.
+    pub fn size(&self) -> usize {
+        let length = |bytes: &Option<Bytes>| bytes.as_ref().map_or(0, Bytes::len);
+        let headers = self.headers.iter();
+        let of_headers = headers.map(|header| header.name.len() + length(&header.value));
+        length(&self.key) + length(&self.value) + of_headers.sum::<usize>()
+    }
+
     /// Where the record is.
     pub fn position(&self) -> Position {
         Position::new(self.partition.clone(), self.offset)

@@ -8,6 +8,11 @@ use std::task::Poll;
 
 use super::Failure;
 
+/// What a handler failed with that panicked; with its message.
+#[derive(Debug, thiserror::Error)]
+#[error("handler panicked: {0}")]
+pub(super) struct Panicked(String);
+
 /// How a handler's call ended.
 #[derive(Debug)]
 pub(crate) enum Attempted<T> {
@@ -15,8 +20,8 @@ pub(crate) enum Attempted<T> {
     Failed(Failure),
 }
 
-/// Calls a handler and waits for it; a panic, in the call or in its future, is a failure that may be
-/// retried. `on_wait` runs once, when the handler first has to wait for something.
+/// Calls a handler and waits for it; a panic, in the call, in its future or when that is dropped, is a
+/// failure that may be retried. `on_wait` runs once, when the handler first has to wait for something.
 ///
 /// # Cancel safety
 /// Dropping it drops the handler's future.
@@ -33,10 +38,14 @@ where
         Ok(future) => future,
         Err(panic) => return Attempted::Failed(panicked(panic.as_ref())),
     };
-    let mut future = pin!(future);
+    // An option, so that it can be dropped where its panics are caught.
+    let mut future = pin!(Some(future));
     let mut on_wait = Some(on_wait);
-    let ended =
-        poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+    let ended = poll_fn(|context| {
+        let Some(polled) = future.as_mut().as_pin_mut() else {
+            unreachable!("it is dropped when it has ended")
+        };
+        match catch_unwind(AssertUnwindSafe(|| polled.poll(context))) {
             Ok(Poll::Ready(result)) => Poll::Ready(result),
             Ok(Poll::Pending) => {
                 if let Some(on_wait) = on_wait.take() {
@@ -45,10 +54,15 @@ where
                 Poll::Pending
             }
             Err(panic) => Poll::Ready(Err(panicked(panic.as_ref()))),
-        });
-    match ended.await {
-        Ok(value) => Attempted::Done(value),
-        Err(failure) => Attempted::Failed(failure),
+        }
+    });
+    let ended = ended.await;
+    // What a guard of the handler's does in the end may be part of the work, so that its panic counts.
+    let dropped = catch_unwind(AssertUnwindSafe(|| future.set(None)));
+    match (ended, dropped) {
+        (Ok(value), Ok(())) => Attempted::Done(value),
+        (Ok(_), Err(panic)) => Attempted::Failed(panicked(panic.as_ref())),
+        (Err(failure), _) => Attempted::Failed(failure),
     }
 }
 
@@ -58,12 +72,14 @@ fn panicked(panic: &(dyn Any + Send)) -> Failure {
         .map(|text| (*text).to_owned())
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "without a message".to_owned());
-    Failure::retry(format!("handler panicked: {message}"))
+    Failure::retry(Panicked(message))
 }
 
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::pin::Pin;
+    use std::task::Context;
 
     use super::*;
 
@@ -87,6 +103,39 @@ mod tests {
         assert!(
             matches!(in_future.await, Attempted::Failed(failure) if failure.to_string().contains("late"))
         );
+    }
+
+    /// A future that ends as it is told to, and whose guard panics when it is dropped.
+    struct Guarded(Option<Result<(), Failure>>);
+
+    impl Future for Guarded {
+        type Output = Result<(), Failure>;
+
+        fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+            Poll::Ready(self.0.take().unwrap_or_else(|| panic!("in the future")))
+        }
+    }
+
+    impl Drop for Guarded {
+        fn drop(&mut self) {
+            panic!("in the guard");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_when_the_future_is_dropped_is_a_failure_unless_there_was_one_before() {
+        for (result, expected) in [
+            (Some(Ok(())), "in the guard"),
+            (Some(Err(Failure::retry("for its own reason"))), "for its own reason"),
+            (None, "in the future"),
+        ] {
+            match attempt(|| Guarded(result), || ()).await {
+                Attempted::Failed(failure) => {
+                    assert!(failure.to_string().contains(expected), "{failure}")
+                }
+                Attempted::Done(()) => panic!("done: {expected}"),
+            }
+        }
     }
 
     #[tokio::test]

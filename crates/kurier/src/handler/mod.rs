@@ -15,7 +15,8 @@ use std::time::Duration;
 
 pub(crate) use attempt::{Attempted, attempt};
 pub use batch::{Batch, Outcomes};
-pub use retry::RetryPolicy;
+pub(crate) use retry::Decides;
+pub use retry::{Decision, RetryPolicy};
 
 use crate::Received;
 
@@ -54,6 +55,11 @@ impl Failure {
     /// Try again after `pause`.
     pub fn retry_after(pause: Duration, source: impl Into<BoxError>) -> Self {
         Self::Retry { after: Some(pause), source: source.into() }
+    }
+
+    /// True when the handler did not answer but panic.
+    pub(crate) fn is_panic(&self) -> bool {
+        matches!(self, Self::Retry { source, .. } if source.is::<attempt::Panicked>())
     }
 
     /// Trying again is of no use: the message can't be handled.
@@ -131,7 +137,8 @@ impl Context {
     }
 }
 
-/// Handles one message at a time, in order within a partition, partitions at the same time.
+/// Handles one message at a time, in order within a partition, partitions at the same time; or many keys of
+/// a partition at once, each in order, see [`Concurrency`](crate::Concurrency).
 ///
 /// Every `Fn(Arc<Received<M>>, Context) -> impl Future<Output = Result<(), Failure>> + Send` is one.
 /// `Ok` means the message is handled and may be committed; an error or a panic means it is not.

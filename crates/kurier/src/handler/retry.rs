@@ -1,12 +1,18 @@
 //! How often, and how long apart, a failed message is tried again. *Pure*: the random number comes
 //! from the caller.
 
+use std::fmt;
 use std::ops::RangeInclusive;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
+
+use super::{BoxError, Failure};
 
 /// Attempts of one message, and the pauses between them.
 ///
-/// A message is retried in its place: later messages of its partition wait, other partitions flow. The
+/// A message is retried in its place: later messages of its partition wait, or with
+/// [`Concurrency::PerKey`](crate::Concurrency::PerKey) those of its key; all others flow. The
 /// pause before attempt *n* + 1 doubles with every attempt, from the shortest to the longest, and is
 /// drawn from the upper half of that (jitter), so that many consumers do not strike a recovering
 /// service at once.
@@ -17,19 +23,87 @@ pub struct RetryPolicy {
     attempts: u32,
     shortest: Duration,
     longest: Duration,
+    pub(crate) decides: Option<Decides>,
 }
+
+/// What a [`RetryPolicy`] makes of an error, see [`RetryPolicy::deciding`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Decision {
+    /// Try again, as often and as far apart as the policy says.
+    Retry,
+    /// Try again after this pause, as often as the policy says.
+    RetryAfter(Duration),
+    /// Trying again is of no use: the message can't be handled.
+    Reject,
+}
+
+/// The function that looks at errors.
+#[derive(Clone)]
+pub(crate) struct Decides(Arc<dyn Fn(&BoxError) -> Decision + Send + Sync>);
+
+impl fmt::Debug for Decides {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Decides")
+    }
+}
+
+impl PartialEq for Decides {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Decides {}
 
 impl RetryPolicy {
     /// `attempts` in all (the first one included; 0 is taken as 1), with pauses that double within
     /// `pauses`. A range whose end lies before its start is a constant pause of its start.
     pub fn exponential(attempts: u32, pauses: RangeInclusive<Duration>) -> Self {
         let (shortest, longest) = pauses.into_inner();
-        Self { attempts: attempts.max(1), shortest, longest: longest.max(shortest) }
+        Self { attempts: attempts.max(1), shortest, longest: longest.max(shortest), decides: None }
     }
 
     /// One attempt: the first failure of a message stops its partition.
     pub fn never() -> Self {
         Self::exponential(1, Duration::ZERO..=Duration::ZERO)
+    }
+
+    /// Lets `decide` look at each error a handler fails with, to tell those that pass from those that stay:
+    /// `error.downcast_ref::<MyError>()` says which one it is. Default: every error may pass.
+    ///
+    /// Where the handler itself has decided, with [`Failure::retry_after`] or [`Failure::reject`], it is
+    /// not asked. A handler that panicked fails with an error that is only text. Should `decide` panic, the
+    /// error may pass.
+    pub fn deciding(
+        mut self,
+        decide: impl Fn(&BoxError) -> Decision + Send + Sync + 'static,
+    ) -> Self {
+        self.decides = Some(Decides(Arc::new(decide)));
+        self
+    }
+
+    /// The same policy with another one's rule about errors.
+    pub(crate) fn with(self, decides: Option<Decides>) -> Self {
+        Self { decides, ..self }
+    }
+
+    /// The failure, with what the policy has decided about its error.
+    pub(crate) fn decided(&self, failure: Failure) -> Failure {
+        let Some(Decides(decide)) = &self.decides else { return failure };
+        let Failure::Retry { after: None, source } = failure else { return failure };
+        match catch_unwind(AssertUnwindSafe(|| decide(&source))) {
+            Ok(Decision::Retry) => Failure::Retry { after: None, source },
+            Ok(Decision::RetryAfter(pause)) => Failure::Retry { after: Some(pause), source },
+            Ok(Decision::Reject) => {
+                let reason = "trying again is of no use".to_owned();
+                Failure::Reject { reason, source: Some(source) }
+            }
+            Err(_) => {
+                tracing::error!(error = %source, "the function that decides about errors panicked");
+                Failure::Retry { after: None, source }
+            }
+        }
     }
 
     /// Attempts in all, the first one included.
@@ -94,6 +168,37 @@ mod tests {
         for (attempt, random, pause) in table {
             assert_eq!(policy.pause_after(attempt, random), pause, "attempt {attempt}");
         }
+    }
+
+    #[test]
+    fn errors_are_decided_by_their_class_unless_the_handler_has_decided() {
+        let policy = RetryPolicy::default().deciding(|error| {
+            if error.is::<std::num::ParseIntError>() {
+                Decision::Reject
+            } else if error.is::<fmt::Error>() {
+                Decision::RetryAfter(ms(7))
+            } else if error.to_string() == "odd" {
+                panic!("no idea")
+            } else {
+                Decision::Retry
+            }
+        });
+        let bad_number = || "x".parse::<u8>().expect_err("no number");
+        let rejected = policy.decided(bad_number().into());
+        assert_eq!(
+            rejected.to_string(),
+            "rejected: trying again is of no use: invalid digit found in string"
+        );
+        let after = |failure| match policy.decided(failure) {
+            Failure::Retry { after, .. } => after,
+            Failure::Reject { .. } => panic!("rejected"),
+        };
+        assert_eq!(after(fmt::Error.into()), Some(ms(7)));
+        assert_eq!(after("odd".into()), None);
+        assert_eq!(after("any other".into()), None);
+        assert_eq!(after(Failure::retry_after(ms(3), bad_number())), Some(ms(3)));
+        assert_eq!(policy, policy.clone());
+        assert_ne!(policy, RetryPolicy::default());
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub(crate) use handle::OwnHandle;
 pub(crate) use observed::{Absence, Hand, Observed, PartitionObserved, Phase};
 pub(crate) use reading::Reading;
 
-use crate::{Ended, Offset, StoppedPartition, TopicPartition};
+use crate::{Ended, Offset, OutboxDamage, StoppedPartition, TopicPartition};
 
 /// How a client is at one moment. `Display` says it in one line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -82,6 +82,19 @@ pub enum Condition {
         /// For how long.
         waited: Duration,
     },
+    /// Messages can't be handled, and their copies are not acknowledged by the dead-letter topic: their
+    /// partitions wait for that.
+    DeadLetterWaiting {
+        /// The dead-letter topic.
+        topic: String,
+        /// How many messages wait for it: one in each partition, or under each key, and what of its batch
+        /// is given up and comes behind it.
+        letters: usize,
+        /// What is known of the reason.
+        reason: String,
+        /// For how long the first of them has waited.
+        waited: Duration,
+    },
     /// A producer's client could not go on; another one is made, and gets everything undelivered. Nothing
     /// is accepted meanwhile.
     Remaking {
@@ -97,6 +110,15 @@ pub enum Condition {
         reason: String,
         /// For how long.
         waited: Duration,
+    },
+    /// Bytes of a producer's outbox can't be read: a message that was accepted is lost with each place.
+    /// They are kept aside, and the rest is delivered. It stays said for as long as the producer that found
+    /// them lives; a rollout must not go on as if all were well.
+    OutboxDamaged {
+        /// The first place that was found.
+        first: OutboxDamage,
+        /// How many there are besides.
+        more: u64,
     },
     /// The cluster answers, but these topics do not exist.
     WaitingForTopics {
@@ -140,6 +162,8 @@ impl Condition {
             | Self::WaitingForCluster { .. }
             | Self::Remaking { .. }
             | Self::OutboxNotTaking { .. }
+            | Self::OutboxDamaged { .. }
+            | Self::DeadLetterWaiting { .. }
             | Self::WaitingForTopics { .. }
             | Self::WithoutLeader { .. }
             | Self::NotAssigned
@@ -162,6 +186,9 @@ pub struct InWork {
     pub attempt: u32,
     /// For how long, to within 100 ms.
     pub busy: Duration,
+    /// Its partition was taken away meanwhile: what comes of it counts no more, and yet it keeps one of the
+    /// turns of [`Concurrency::PerKey`](crate::Concurrency::PerKey) until it ends.
+    pub adrift: bool,
 }
 
 /// Whether the process should be left alone. `Display` says it in one line.

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::{Condition, Health, InWork, Reading};
-use crate::{Ended, Offset, StoppedPartition, TopicPartition};
+use crate::dead_letter::Delay;
+use crate::{Ended, Offset, OutboxDamage, StoppedPartition, TopicPartition};
 
 /// How far a client's life has come.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -59,12 +60,18 @@ pub(crate) struct Observed {
     pub(crate) remaking: Option<Absence>,
     /// The outbox takes no new messages.
     pub(crate) outbox_full: Option<Absence>,
+    /// The first place of it that can't be read, and how many there are besides.
+    pub(crate) outbox_damaged: Option<(OutboxDamage, u64)>,
+    /// Dead letters that take too long.
+    pub(crate) letters_wait: Option<Delay>,
     pub(crate) topics_missing: BTreeSet<String>,
     /// Partitions without a leader, with the time since when.
     pub(crate) leaderless: BTreeMap<TopicPartition, Instant>,
     /// Those of the partitions below that have stopped.
     pub(crate) stopped: Vec<StoppedPartition>,
     pub(crate) partitions: Vec<PartitionObserved>,
+    /// What handlers have in their hands for partitions that were taken away.
+    pub(crate) adrift: Vec<(TopicPartition, Hand)>,
 }
 
 /// So many partitions are named.
@@ -129,6 +136,15 @@ impl Observed {
             let waited = now.saturating_duration_since(*since);
             conditions.push(Condition::OutboxNotTaking { reason: reason.clone(), waited });
         }
+        if let Some((first, more)) = &self.outbox_damaged {
+            conditions.push(Condition::OutboxDamaged { first: first.clone(), more: *more });
+        }
+        if let Some(Delay { topic, letters, since, reason }) = &self.letters_wait {
+            let (topic, reason) = (topic.to_string(), reason.clone());
+            let waited = now.saturating_duration_since(*since);
+            let letters = *letters;
+            conditions.push(Condition::DeadLetterWaiting { topic, letters, reason, waited });
+        }
         if !self.topics_missing.is_empty() {
             let topics = self.topics_missing.iter().cloned().collect();
             conditions.push(Condition::WaitingForTopics { topics });
@@ -151,12 +167,15 @@ impl Observed {
     }
 
     fn in_work(&self, now: Instant) -> Vec<InWork> {
-        let in_hand = self.partitions.iter().filter_map(|one| {
-            let Hand { offset, attempt, since } = one.hand?;
+        let in_work = |partition: &TopicPartition, hand, adrift| {
+            let Hand { offset, attempt, since } = hand;
             let busy = now.saturating_duration_since(since);
-            Some(InWork { partition: one.partition.clone(), offset, attempt, busy })
-        });
-        let mut in_work: Vec<InWork> = in_hand.collect();
+            InWork { partition: partition.clone(), offset, attempt, busy, adrift }
+        };
+        let held = self.partitions.iter();
+        let held = held.filter_map(|one| Some(in_work(&one.partition, one.hand?, false)));
+        let adrift = self.adrift.iter().map(|(partition, hand)| in_work(partition, *hand, true));
+        let mut in_work: Vec<InWork> = held.chain(adrift).collect();
         in_work.sort_by(|a, b| b.busy.cmp(&a.busy).then_with(|| a.partition.cmp(&b.partition)));
         in_work
     }

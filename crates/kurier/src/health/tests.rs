@@ -288,11 +288,15 @@ fn the_message_that_is_longest_in_work_comes_first() {
         ..partition(Reading::begun(now), None)
     };
     let partitions = vec![in_hand(0, secs(1)), in_hand(1, secs(50)), in_hand(2, secs(3))];
-    let health = Observed { partitions, ..working(now) }.health(now);
-    let order: Vec<(i32, u64)> =
-        health.in_work.iter().map(|one| (one.partition.partition.0, one.busy.as_secs())).collect();
-    assert_eq!(order, [(1, 50), (2, 3), (0, 1)]);
+    let gone = Hand { offset: Offset(7), attempt: 1, since: now - secs(60) };
+    let health = Observed { partitions, adrift: vec![(at(3), gone)], ..working(now) }.health(now);
+    let order: Vec<(i32, u64, bool)> = (health.in_work.iter())
+        .map(|one| (one.partition.partition.0, one.busy.as_secs(), one.adrift))
+        .collect();
+    assert_eq!(order, [(3, 60, true), (1, 50, false), (2, 3, false), (0, 1, false)]);
     assert!(health.is_ready(), "slow is not ill: {health}");
+    let told = "attempt 1, for 60 s, though its partition was taken away";
+    assert!(health.to_string().ends_with(told), "{health}");
 }
 
 /// What happens to one partition's reading.

@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
 use super::{Condition, Health, InWork, Liveness, Readiness};
-use crate::{Ended, StoppedPartition};
+use crate::StoppedPartition;
 
 impl Display for Health {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -40,8 +40,9 @@ impl Display for Readiness {
 
 impl Display for InWork {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { partition, offset, attempt, busy } = self;
-        write!(f, "{partition} offset {offset}, attempt {attempt}, for {}", Span(*busy))
+        let Self { partition, offset, attempt, busy, adrift } = self;
+        write!(f, "{partition} offset {offset}, attempt {attempt}, for {}", Span(*busy))?;
+        if *adrift { f.write_str(", though its partition was taken away") } else { Ok(()) }
     }
 }
 
@@ -77,6 +78,16 @@ impl Display for Condition {
             Self::OutboxNotTaking { reason, waited } => {
                 write!(f, "the outbox takes no new messages for {} ({reason})", Span(*waited))
             }
+            Self::OutboxDamaged { first, more } => {
+                write!(f, "the outbox is damaged: {first}")?;
+                if 0 < *more { write!(f, "; and {more} more places") } else { Ok(()) }
+            }
+            Self::DeadLetterWaiting { topic, letters, reason, waited } => {
+                let waited = Span(*waited);
+                let what = if *letters == 1 { "a message waits" } else { "messages wait" };
+                let many = if *letters == 1 { String::new() } else { format!("{letters} ") };
+                write!(f, "{many}{what} for the dead-letter topic {topic} for {waited} ({reason})")
+            }
             Self::WaitingForTopics { topics } => {
                 write!(f, "waiting for topics: {}", topics.join(", "))
             }
@@ -87,19 +98,9 @@ impl Display for Condition {
             }
             Self::NotAssigned => f.write_str("the group has not given this member its share yet"),
             Self::Draining => f.write_str("draining: the run is ending"),
-            Self::Ended(ended) => write!(f, "the run has ended: {}", why(*ended)),
+            Self::Ended(ended) => write!(f, "the run has ended: {ended}"),
             Self::NotStarted => f.write_str("not started"),
         }
-    }
-}
-
-fn why(ended: Ended) -> &'static str {
-    match ended {
-        Ended::Shutdown => "it was asked to",
-        Ended::AtEnd => "everything is handled",
-        Ended::Idle => "no message came",
-        Ended::PartitionStopped => "a partition stopped",
-        Ended::Failed => "an error",
     }
 }
 

@@ -83,12 +83,18 @@ impl Ledger {
             ConsumerEvent::Handled { partition, offset, .. } => {
                 self.handled(by, &Seen::at(Position::new(partition.clone(), *offset)), at);
             }
+            // Whoever has its copy has it in hand: the group owes it no more.
+            ConsumerEvent::DeadLettered { partition, offset, .. } => {
+                self.note(format!("{} of {}: {event:?}", by.name, by.group), at);
+                self.handled(by, &Seen::at(Position::new(partition.clone(), *offset)), at);
+            }
             ConsumerEvent::Committed { partition, offset } => {
                 self.committed(by, partition, *offset, at);
             }
             ConsumerEvent::Retrying { .. }
             | ConsumerEvent::CommitFailed { .. }
             | ConsumerEvent::PartitionStopped(_)
+            | ConsumerEvent::DeadLetterWaiting { .. }
             | ConsumerEvent::HandledTooLate { .. } => {
                 self.note(format!("{} of {}: {event:?}", by.name, by.group), at);
             }

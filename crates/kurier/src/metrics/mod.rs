@@ -14,8 +14,10 @@ mod producer;
 mod statistics;
 mod table;
 
-pub(crate) use consumer::{ConsumerFigures, HeldFigures};
+pub(crate) use consumer::{ConsumerFigures, HeldFigures, Shown};
+pub(crate) use counts::Histogram;
 pub(crate) use page::Page;
+pub use page::escape_label;
 pub(crate) use producer::ProducerFigures;
 pub(crate) use table::{CHECK_FAILING, CLIENT_LIVE, CLIENT_READY};
 pub use table::{METRICS, MetricKind, MetricSpec};

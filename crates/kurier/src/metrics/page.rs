@@ -89,14 +89,22 @@ impl Page {
         let _ = write!(text, "{}{suffix}", metric.name);
         for (number, (name, label)) in pairs.enumerate() {
             let _ = write!(text, "{}{name}=\"", if number == 0 { '{' } else { ',' });
-            escape(text, label);
+            escape_label(text, label);
             text.push('"');
         }
         let _ = writeln!(text, "}} {value}");
     }
 }
 
-fn escape(text: &mut String, label: &str) {
+/// Appends the value of a label as it stands between the quotes in Prometheus' text format, so that whatever
+/// is in it stays there.
+///
+/// ```
+/// let mut text = String::from("up{name=\"");
+/// kurier::escape_label(&mut text, "a\"b\\c\nd");
+/// assert_eq!(text, r#"up{name="a\"b\\c\nd"#);
+/// ```
+pub fn escape_label(text: &mut String, label: &str) {
     for char in label.chars() {
         match char {
             '\\' => text.push_str("\\\\"),

@@ -1,7 +1,7 @@
 //! The figures of one producer.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use rdkafka::error::RDKafkaErrorCode;
 
@@ -9,6 +9,7 @@ use super::counts::{Count, Histogram};
 use super::statistics::Statistics;
 use super::{Page, Watch, table};
 use crate::ProducerEvent;
+use crate::outbox::DepthGauge;
 
 /// What a producer counts.
 #[derive(Debug, Default)]
@@ -23,6 +24,7 @@ pub(crate) struct ProducerFigures {
     /// By librdkafka's names of the reasons, of which there are so many and no more.
     failed: Mutex<BTreeMap<String, u64>>,
     latency: Option<Box<Histogram>>,
+    outbox: OnceLock<DepthGauge>,
     pub(crate) statistics: Statistics,
 }
 
@@ -30,6 +32,12 @@ impl ProducerFigures {
     pub(crate) fn new(watch: Watch) -> Self {
         let latency = (watch == Watch::Someone).then(Box::default);
         Self { latency, ..Self::default() }
+    }
+
+    /// The producer has this outbox.
+    pub(crate) fn has_outbox(&self, gauge: DepthGauge) {
+        // A producer opens one, once.
+        self.outbox.get_or_init(|| gauge);
     }
 
     /// What the books say: how many were accepted so far, and what is under way.
@@ -81,6 +89,16 @@ impl ProducerFigures {
         page.put(&table::REPLAYED, [client], self.replayed.get());
         if let Some(latency) = &self.latency {
             page.put_histogram(&table::ACK_LATENCY, [client], latency);
+        }
+        if let Some(gauge) = self.outbox.get() {
+            gauge.read(|depth, writes| {
+                page.put(&table::OUTBOX_UNDELIVERED, [client], depth.undelivered);
+                page.put_seconds(&table::OUTBOX_OLDEST, [client], depth.oldest.unwrap_or_default());
+                page.put(&table::OUTBOX_BYTES, [client], depth.bytes);
+                page.put(&table::OUTBOX_BYTES_MAX, [client], depth.bytes_max);
+                page.put(&table::OUTBOX_PUT_ASIDE, [client], depth.put_aside);
+                page.put_histogram(&table::OUTBOX_WRITE, [client], writes);
+            });
         }
     }
 }

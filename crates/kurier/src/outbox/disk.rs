@@ -12,6 +12,8 @@ pub(super) trait Disk: Send + Sync + fmt::Debug {
     /// A file to write on at its end, made if it is not there.
     fn open(&self, path: &Path) -> io::Result<Box<dyn Append>>;
     fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Gives a file another name, at once and in the place of one that has it.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Makes the names of files durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
 }
@@ -56,6 +58,10 @@ impl Disk for RealDisk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         std::fs::remove_file(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {

@@ -1,6 +1,7 @@
 //! What a stored message is made of, as bytes. *Pure.*
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::{Headers, PartitionId};
@@ -24,20 +25,25 @@ const KEY: u8 = 2;
 const VALUE: u8 = 4;
 const TIMESTAMP: u8 = 8;
 const PARTITION: u8 = 16;
+const ACCEPTED: u8 = 32;
 /// A length that stands for an absent header value.
 const NONE: u32 = u32::MAX;
 
 impl Entry<'_, &Headers> {
-    /// Appends the bytes that [`read`](Entry::read) reads.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    /// Appends the bytes that [`read`](Entry::read) reads, with the time of acceptance if it is to be there.
+    pub(super) fn write(&self, accepted: Option<Timestamp>, out: &mut Vec<u8>) {
         let flag = |there: bool, flag| if there { flag } else { 0 };
         out.push(
             flag(self.id.is_some(), ID)
                 | flag(self.key.is_some(), KEY)
                 | flag(self.value.is_some(), VALUE)
                 | flag(self.timestamp_ms.is_some(), TIMESTAMP)
-                | flag(self.partition.is_some(), PARTITION),
+                | flag(self.partition.is_some(), PARTITION)
+                | flag(accepted.is_some(), ACCEPTED),
         );
+        if let Some(accepted) = accepted {
+            out.extend_from_slice(&accepted.as_millisecond().to_le_bytes());
+        }
         sized(out, self.topic.as_bytes());
         if let Some(id) = &self.id {
             out.extend_from_slice(id.as_bytes());
@@ -69,6 +75,9 @@ impl<'a> Entry<'a, Headers> {
         let mut rest = Rest(bytes);
         let [flags] = *rest.array()?;
         let has = |flag| flags & flag != 0;
+        if has(ACCEPTED) {
+            rest.array::<8>()?;
+        }
         let topic = std::str::from_utf8(rest.sized()?).ok()?;
         let id = if has(ID) { Some(Uuid::from_bytes(*rest.array()?)) } else { None };
         let timestamp_ms =
@@ -94,6 +103,14 @@ impl<'a> Entry<'a, Headers> {
         }
         Some(Self { topic, id, key, value, headers, timestamp_ms, partition })
     }
+}
+
+/// When the message of these bytes was accepted, if it is one that says so.
+pub(super) fn accepted(bytes: &[u8]) -> Option<Timestamp> {
+    let mut rest = Rest(bytes);
+    let [flags] = *rest.array()?;
+    let millis = (flags & ACCEPTED != 0).then(|| rest.array()).flatten()?;
+    Timestamp::from_millisecond(i64::from_le_bytes(*millis)).ok()
 }
 
 fn length(out: &mut Vec<u8>, length: usize) {
@@ -158,11 +175,14 @@ mod tests {
             headers in some_headers(),
             timestamp_ms in proptest::option::of(any::<i64>()),
             partition in proptest::option::of(any::<i32>().prop_map(PartitionId)),
+            at in proptest::option::of(0..1_i64 << 42),
         ) {
             let (key, value) = (key.as_deref(), value.as_deref());
             let entry = Entry { topic: &topic, id, key, value, headers: &headers, timestamp_ms, partition };
             let mut bytes = Vec::new();
-            entry.write(&mut bytes);
+            let at = at.and_then(|millis| Timestamp::from_millisecond(millis).ok());
+            entry.write(at, &mut bytes);
+            prop_assert_eq!(accepted(&bytes), at);
             let stored = Entry { topic: &topic, id, key, value, headers: headers.clone(), timestamp_ms, partition };
             for length in 0..bytes.len() {
                 let cut = Entry::read(&bytes[..length]);
@@ -173,7 +193,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
-            let _ = Entry::read(&bytes);
+            let _ = (Entry::read(&bytes), accepted(&bytes));
         }
     }
 }

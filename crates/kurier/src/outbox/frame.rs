@@ -109,9 +109,10 @@ impl<'a> Scan<'a> {
         }
     }
 
-    fn next_whole(&self, from: usize) -> usize {
+    /// Where the first whole frame begins from here on.
+    pub(super) fn whole_from(&self, from: usize) -> Option<usize> {
         let whole = |at: &usize| matches!(self.frame(*at), Frame::Whole { .. });
-        (from..self.bytes.len()).find(whole).unwrap_or(self.bytes.len())
+        (from..self.bytes.len()).find(whole)
     }
 }
 
@@ -143,7 +144,7 @@ impl<'a> Iterator for Scan<'a> {
                 (Found::Torn { at }, self.bytes.len())
             }
             Frame::NoHead => {
-                let end = self.next_whole(at + 1);
+                let end = self.whole_from(at + 1).unwrap_or(self.bytes.len());
                 (Found::Damaged { at: at..end, sequence: None }, end)
             }
         };

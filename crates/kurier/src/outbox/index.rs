@@ -77,6 +77,12 @@ impl Index {
         end.0 - self.settled.count_in(&(Sequence(0)..end))
     }
 
+    /// The first message that is undelivered.
+    pub(super) fn oldest(&self) -> Option<Sequence> {
+        let oldest = self.settled.end_of_run(Sequence(0));
+        (oldest < self.next).then_some(oldest)
+    }
+
     /// How many messages are undelivered.
     pub(super) fn undelivered(&self) -> u64 {
         self.undelivered_before(self.next)
@@ -120,6 +126,11 @@ impl Index {
     /// True when everything is settled that the segment has.
     pub(super) fn is_finished(&self, id: SegmentId) -> bool {
         self.finished(None).contains(&id)
+    }
+
+    /// True when nothing is left to deliver of the segment.
+    pub(super) fn is_finished_or_gone(&self, id: SegmentId) -> bool {
+        self.segments.iter().all(|segment| segment.id != id) || self.is_finished(id)
     }
 
     /// True when something may be settled, or is and was not written down.

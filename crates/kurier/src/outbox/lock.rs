@@ -17,20 +17,40 @@ pub(super) enum NoLock {
 }
 
 const FILE: &str = "lock";
+/// How often the lock is tried while it is only shared.
+const LOOKS: usize = 10_000;
 
 impl Lock {
     /// Takes the lock of the outbox in `dir`.
     pub(super) fn take(dir: &Path) -> Result<Self, NoLock> {
         let options = OpenOptions::new().read(true).write(true).create(true).clone();
         let mut file = options.open(dir.join(FILE)).map_err(NoLock::Io)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(NoLock::Held(pid(&mut file))),
-            Err(TryLockError::Error(error)) => return Err(NoLock::Io(error)),
+        let mut looks = 0;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                // Whoever only looks shares it, and only for a moment.
+                Err(TryLockError::WouldBlock)
+                    if looks < LOOKS && file.try_lock_shared().is_ok() =>
+                {
+                    looks += 1;
+                    file.unlock().map_err(NoLock::Io)?;
+                    std::thread::yield_now();
+                }
+                Err(TryLockError::WouldBlock) => return Err(NoLock::Held(pid(&mut file))),
+                Err(TryLockError::Error(error)) => return Err(NoLock::Io(error)),
+            }
         }
-        let written = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
-        written.map_err(NoLock::Io)?;
-        Ok(Self(file))
+        match name(&mut file) {
+            // What is in the outbox must come out also where there is no room for a number.
+            Err(error) if error.kind() != io::ErrorKind::StorageFull => Err(NoLock::Io(error)),
+            _ => Ok(Self(file)),
+        }
+    }
+
+    /// Whether this is the name of an outbox's lock.
+    pub(super) fn is(name: &str) -> bool {
+        name == FILE
     }
 
     /// The number of the process that has the lock of `dir`, if one has it.
@@ -42,6 +62,13 @@ impl Lock {
             _ => None,
         }
     }
+}
+
+/// Writes this process's number over the last one's, whose room it takes.
+fn name(file: &mut File) -> io::Result<()> {
+    let pid = std::process::id().to_string();
+    file.write_all(pid.as_bytes())?;
+    file.set_len(pid.len() as u64)
 }
 
 fn pid(file: &mut File) -> Option<u32> {

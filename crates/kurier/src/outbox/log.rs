@@ -2,7 +2,8 @@
 //!
 //! After an error a file is never written to again: a new segment gets everything that was not safe.
 //! Its name says from which message on it holds, so that what the old one has of that counts for
-//! nothing.
+//! nothing. Where messages were accepted that are not safe, the new one has its name only once it has
+//! them.
 
 use std::fmt;
 use std::io;
@@ -195,6 +196,9 @@ impl Log {
 
     fn begin(&mut self) -> io::Result<()> {
         let id = SegmentId { base: self.safe, salt: self.salt };
+        if 0 < self.accepted.length {
+            return self.begin_with_accepted(id);
+        }
         let path = self.dir.join(id.file());
         let mut file = match self.disk.create(&path) {
             // One of this name holds nothing that the tail does not have.
@@ -213,6 +217,37 @@ impl Log {
         }
         self.active = Some(Active { id, file, safe: HEADER as u64, named: false });
         self.written = 0;
+        Ok(())
+    }
+
+    /// Begins a segment that has what was accepted and is not safe. Until it has its name the old one
+    /// counts, should the process die; and it is safe before, should the machine.
+    fn begin_with_accepted(&mut self, id: SegmentId) -> io::Result<()> {
+        let unfinished = self.dir.join(id.unfinished_file());
+        let accepted = &self.tail[..self.accepted.length];
+        let (disk, path) = (&self.disk, self.dir.join(id.file()));
+        let write = || {
+            let mut file = disk.create(&unfinished)?;
+            file.write_all(&id.header())?;
+            file.write_all(accepted)?;
+            file.sync()?;
+            disk.rename(&unfinished, &path)?;
+            Ok(file)
+        };
+        let file = match write() {
+            Ok(file) => file,
+            Err(error) => {
+                // It takes room, and is in the way of the next.
+                let _ = disk.remove(&unfinished);
+                return Err(error);
+            }
+        };
+        // The old one may have had the same name.
+        self.changes.push(Change::Gone(id));
+        self.active = Some(Active { id, file, safe: HEADER as u64, named: true });
+        self.written = self.accepted.length;
+        self.disk.sync_dir(&self.dir)?;
+        self.now_safe();
         Ok(())
     }
 

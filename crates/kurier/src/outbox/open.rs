@@ -7,13 +7,13 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::aside::keep_damaged;
-use super::config::OutboxConfig;
+use super::config::{OutboxConfig, OutboxSync};
 use super::disk::{Disk, RealDisk};
 use super::frame::Salt;
-use super::index::{Change, Index};
+use super::index::Change;
 use super::lock::{Lock, NoLock};
 use super::log::Log;
-use super::shared::{News, Outbox, Shared, Teller};
+use super::shared::{Found, News, Outbox, Shared, Teller};
 use super::status::OutboxDamage;
 use super::survey::Survey;
 use super::writer::{Thread, remove};
@@ -29,6 +29,26 @@ pub enum OutboxError {
         dir: PathBuf,
         /// The process, if it could be told.
         holder: Option<u32>,
+    },
+    /// There is a file where the folder should be.
+    #[error("the outbox {}: that is a file, and an outbox is a folder", dir.display())]
+    NotAFolder {
+        /// Its name.
+        dir: PathBuf,
+    },
+    /// The folder can't be made.
+    #[error("the outbox {}: the folder can't be made: {error}", dir.display())]
+    NoFolder {
+        /// Its name.
+        dir: PathBuf,
+        /// The reason.
+        error: io::Error,
+    },
+    /// Only from looking at one: there is none.
+    #[error("the outbox {}: {}", dir.display(), if dir.exists() { "no producer has kept messages in this folder" } else { "there is no such folder" })]
+    NoOutbox {
+        /// Where it was looked for.
+        dir: PathBuf,
     },
     /// The disk, or a file that a later version has written.
     #[error("the outbox {}: {error}", dir.display())]
@@ -63,23 +83,58 @@ pub(super) fn open_on(
 ) -> Result<Outbox, OutboxError> {
     let dir = &config.dir;
     let failed = |error| OutboxError::io(dir, error);
-    make(&*disk, dir).map_err(failed)?;
-    let lock = Lock::take(dir).map_err(|no_lock| match no_lock {
-        NoLock::Held(holder) => OutboxError::InUse { dir: dir.clone(), holder },
-        NoLock::Io(error) => failed(error),
-    })?;
-    let (index, damages) = recover(&*disk, dir).map_err(failed)?;
+    if dir.exists() && !dir.is_dir() {
+        return Err(OutboxError::NotAFolder { dir: dir.clone() });
+    }
+    let made = make(&*disk, dir);
+    made.map_err(|error| OutboxError::NoFolder { dir: dir.clone(), error })?;
+    let Held { lock, log, found, salt, damages } = hold(&disk, config, config.sync)?;
     damages.into_iter().for_each(|damage| teller.tell(News::Damaged(damage)));
-    // Whatever is random serves.
-    let salt = Salt(Uuid::new_v4().as_u64_pair().1);
-    let segment_bytes = config.segment_bytes();
-    let log =
-        Log::new(Arc::clone(&disk), dir.clone(), salt, config.sync, segment_bytes, index.next());
-    let bytes_max = config.bytes_max;
-    let shared = Shared::new(dir.clone(), salt, bytes_max, config.when_full, teller, index);
-    let shared = Arc::new(shared);
+    let shared = Arc::new(Shared::new(config, salt, teller, found));
     let thread = Thread::start(Arc::clone(&shared), disk, log, lock).map_err(failed)?;
     Ok(Outbox { shared, thread })
+}
+
+/// An outbox in this process's hands, to be written to.
+pub(super) struct Held {
+    pub(super) lock: Lock,
+    pub(super) log: Log,
+    pub(super) found: Found,
+    /// This process's.
+    pub(super) salt: Salt,
+    /// What was found that can't be read.
+    pub(super) damages: Vec<OutboxDamage>,
+}
+
+/// Takes the outbox of `config`, whose folder is there, and mends what a process that died has left half
+/// done.
+///
+/// # Errors
+/// As [`open`].
+pub(super) fn hold(
+    disk: &Arc<dyn Disk>,
+    config: &OutboxConfig,
+    sync: OutboxSync,
+) -> Result<Held, OutboxError> {
+    let dir = &config.dir;
+    let lock = lock(dir)?;
+    let (found, damages) = recover(&**disk, dir).map_err(|error| OutboxError::io(dir, error))?;
+    // Whatever is random serves.
+    let salt = Salt(Uuid::new_v4().as_u64_pair().1);
+    let (next, segment_bytes) = (found.index.next(), config.segment_bytes());
+    let log = Log::new(Arc::clone(disk), dir.clone(), salt, sync, segment_bytes, next);
+    Ok(Held { lock, log, found, salt, damages })
+}
+
+/// Takes the lock of the outbox in `dir`.
+///
+/// # Errors
+/// When another process has it, or the disk fails.
+pub(super) fn lock(dir: &Path) -> Result<Lock, OutboxError> {
+    Lock::take(dir).map_err(|no_lock| match no_lock {
+        NoLock::Held(holder) => OutboxError::InUse { dir: dir.to_owned(), holder },
+        NoLock::Io(error) => OutboxError::io(dir, error),
+    })
 }
 
 /// Makes the folder, and those above it that were not there, so that none is gone after a power cut.
@@ -95,7 +150,7 @@ fn make(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
 
 /// Looks at everything, cuts off what was not written whole, keeps aside what is damaged, and deletes
 /// what is delivered.
-fn recover(disk: &dyn Disk, dir: &Path) -> io::Result<(Index, Vec<OutboxDamage>)> {
+fn recover(disk: &dyn Disk, dir: &Path) -> io::Result<(Found, Vec<OutboxDamage>)> {
     let survey = Survey::of(dir)?;
     let mut damages = Vec::new();
     for segment in &survey.segments {
@@ -109,6 +164,9 @@ fn recover(disk: &dyn Disk, dir: &Path) -> io::Result<(Index, Vec<OutboxDamage>)
             file.sync()?;
         }
     }
+    for path in &survey.unfinished {
+        disk.remove(path)?;
+    }
     let mut index = survey.index();
     let finished = index.finished(None);
     // Also those that hold nothing: the next segment may begin with the same number.
@@ -117,5 +175,5 @@ fn recover(disk: &dyn Disk, dir: &Path) -> io::Result<(Index, Vec<OutboxDamage>)
     }
     index.apply(finished.into_iter().map(Change::Gone));
     disk.sync_dir(dir)?;
-    Ok((index, damages))
+    Ok((Found { index, ages: survey.ages, put_aside: survey.rejected }, damages))
 }

@@ -150,13 +150,14 @@ impl Reader {
             }
         };
         if let Err(error) = self.read(id, from, to) {
-            // Deleted meanwhile: all in it is delivered.
-            if error.kind() == io::ErrorKind::NotFound {
+            let state = shared.lock();
+            // Deleted meanwhile: all in it is delivered. If not, it is the folder that is away.
+            if error.kind() == io::ErrorKind::NotFound && state.index.is_finished_or_gone(id) {
+                drop(state);
                 self.go_to(id, to);
             } else {
                 tracing::error!(%error, "the outbox can't be read; it is tried again");
                 let until = Instant::now() + AGAIN;
-                let state = shared.lock();
                 if !state.read_out {
                     drop(Shared::wait(&shared.readable, state, Some(until)));
                 }

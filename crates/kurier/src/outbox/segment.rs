@@ -17,7 +17,7 @@ pub(super) struct SegmentId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Header {
     Good,
-    /// The file ends within it: nothing was accepted into it yet.
+    /// The file ends within it, or was never written to: nothing was accepted into it yet.
     Short,
     Damaged,
     /// Written by a later version of kurier.
@@ -30,6 +30,8 @@ const MAGIC: &[u8; 8] = b"kurier\0o";
 const VERSION: u32 = 1;
 const SEGMENT: &str = ".segment";
 const DELIVERED: &str = ".delivered";
+const UNFINISHED: &str = ".unfinished";
+const SETTLED: &str = ".settled";
 
 impl SegmentId {
     /// The name of its file.
@@ -40,6 +42,11 @@ impl SegmentId {
     /// The name of the file that says what of it is delivered.
     pub(super) fn delivered_file(self) -> String {
         format!("{}{DELIVERED}", self.stem())
+    }
+
+    /// The name of its file until that holds what the one before it was to make safe.
+    pub(super) fn unfinished_file(self) -> String {
+        format!("{}{UNFINISHED}", self.stem())
     }
 
     /// The name of the file in which damaged bytes of it are kept.
@@ -74,6 +81,10 @@ impl SegmentId {
         if *found == self.header() {
             return Header::Good;
         }
+        // After a power cut a file can be longer than what was written to it.
+        if file.iter().all(|byte| *byte == 0) {
+            return Header::Short;
+        }
         let whole = self.salt.checksum(&found[..28]).to_le_bytes() == found[28..];
         let version = u32::from_le_bytes([found[8], found[9], found[10], found[11]]);
         if whole && found.starts_with(MAGIC) && VERSION < version {
@@ -87,6 +98,11 @@ impl SegmentId {
     }
 }
 
+/// True for the name of a segment's file that was never finished: it holds nothing that counts.
+pub(super) fn is_unfinished(name: &str) -> bool {
+    name.ends_with(UNFINISHED)
+}
+
 /// The name of the file in which a process puts messages that no broker takes.
 pub(super) fn rejected_file(salt: Salt) -> String {
     format!("rejected-{:016x}", salt.0)
@@ -95,6 +111,16 @@ pub(super) fn rejected_file(salt: Salt) -> String {
 /// The process that has written this file of rejected messages.
 pub(super) fn of_rejected_file(name: &str) -> Option<Salt> {
     u64::from_str_radix(name.strip_prefix("rejected-")?, 16).ok().map(Salt)
+}
+
+/// The name of the file that says which of those are settled since.
+pub(super) fn settled_file(salt: Salt) -> String {
+    format!("{}{SETTLED}", rejected_file(salt))
+}
+
+/// The process whose rejected messages this file is about.
+pub(super) fn of_settled_file(name: &str) -> Option<Salt> {
+    of_rejected_file(name.strip_suffix(SETTLED)?)
 }
 
 #[cfg(test)]
@@ -110,6 +136,8 @@ mod tests {
             assert_eq!(SegmentId::of_file(other), None, "{other}");
         }
         assert_eq!(of_rejected_file(&rejected_file(ID.salt)), Some(ID.salt));
+        assert_eq!(of_settled_file(&settled_file(ID.salt)), Some(ID.salt));
+        assert_eq!(of_rejected_file(&settled_file(ID.salt)), None);
     }
 
     #[test]

@@ -6,16 +6,19 @@ use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use tokio::sync::Notify;
 
+use super::ages::Ages;
 use super::batch::{Acceptance, Batch, NotStored};
-use super::config::WhenFull;
+use super::config::{OutboxConfig, WhenFull};
 use super::entry::Entry;
 use super::frame::{self, Salt, Sequence};
 use super::index::{Change, Index};
 use super::status::OutboxDamage;
 use super::writer::Thread;
 use crate::Headers;
+use crate::metrics::Histogram;
 
 /// What there is to tell of an outbox.
 #[derive(Debug)]
@@ -61,12 +64,22 @@ pub(super) struct Shared {
     pub(super) room: Notify,
     /// For those who flush: something was settled.
     pub(super) settled: Notify,
+    /// How long it takes until a batch is written and as safe as was asked for.
+    pub(super) writes: Histogram,
     /// First come, first served.
     line: tokio::sync::Mutex<()>,
 }
 
+/// What was there when an outbox was opened.
+pub(super) struct Found {
+    pub(super) index: Index,
+    pub(super) ages: Ages,
+    pub(super) put_aside: u64,
+}
+
 pub(super) struct State {
     pub(super) index: Index,
+    pub(super) ages: Ages,
     /// Frames that wait to be written, and the batch that waits for them.
     pub(super) pending: Vec<u8>,
     pub(super) batch: Arc<Batch>,
@@ -77,6 +90,8 @@ pub(super) struct State {
     pub(super) trouble: Option<Trouble>,
     /// Messages that no broker takes, with the reason, to be put aside.
     pub(super) rejects: Vec<(Sequence, String)>,
+    /// How many have been.
+    pub(super) put_aside: u64,
     /// Nothing more is taken.
     pub(super) closed: bool,
     /// Nothing more is read.
@@ -195,37 +210,38 @@ impl Outbox {
 
 impl Shared {
     pub(super) fn new(
-        dir: PathBuf,
+        config: &OutboxConfig,
         salt: Salt,
-        bytes_max: u64,
-        when_full: WhenFull,
         teller: Teller,
-        index: Index,
+        Found { index, ages, put_aside }: Found,
     ) -> Self {
         let bytes = index.bytes();
         let state = State {
             index,
+            ages,
             pending: Vec::new(),
             batch: Arc::default(),
             bytes,
             wanted: false,
             trouble: None,
             rejects: Vec::new(),
+            put_aside,
             closed: false,
             read_out: false,
             stopping: false,
         };
         Self {
-            dir,
+            dir: config.dir.clone(),
             salt,
-            bytes_max,
-            when_full,
+            bytes_max: config.bytes_max,
+            when_full: config.when_full,
             teller,
             state: Mutex::new(state),
             work: Condvar::new(),
             readable: Condvar::new(),
             room: Notify::new(),
             settled: Notify::new(),
+            writes: Histogram::default(),
             line: tokio::sync::Mutex::new(()),
         }
     }
@@ -290,7 +306,9 @@ impl Shared {
                 _ => Ok(None),
             };
         }
-        frame::push(&mut state.pending, self.salt, sequence, |out| entry.write(out));
+        // The first of a batch says when that was for all of it, which costs the others nothing.
+        let accepted = (before == 0).then(Timestamp::now);
+        frame::push(&mut state.pending, self.salt, sequence, |out| entry.write(accepted, out));
         if self.bytes_max < state.bytes + state.pending.len() as u64 {
             state.pending.truncate(before);
             state.wanted = true;
@@ -306,6 +324,9 @@ impl Shared {
             };
         }
         taken(state.index.take_next());
+        if let Some(accepted) = accepted {
+            state.mark_time(sequence, accepted);
+        }
         let acceptance = Acceptance::of(&state.batch);
         match state.trouble {
             Some(Trouble::Limit(_)) => self.no_trouble(state),
@@ -319,6 +340,12 @@ impl Shared {
 }
 
 impl State {
+    /// A message was accepted at this time.
+    fn mark_time(&mut self, sequence: Sequence, accepted: Timestamp) {
+        self.ages.forget_before(self.index.oldest().unwrap_or(sequence));
+        self.ages.mark(sequence, accepted);
+    }
+
     /// Takes what the log says has become of its files.
     pub(super) fn apply(&mut self, changes: impl Iterator<Item = Change>) {
         self.index.apply(changes);
@@ -329,6 +356,8 @@ impl State {
     /// waits.
     pub(super) fn take_pending(&mut self, frames: &mut Vec<u8>) -> (Sequence, Arc<Batch>) {
         std::mem::swap(&mut self.pending, frames);
+        // It takes its room from now on; what it took in the end, the log says.
+        self.bytes += frames.len() as u64;
         (self.index.next(), std::mem::take(&mut self.batch))
     }
 }

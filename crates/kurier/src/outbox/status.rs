@@ -70,10 +70,37 @@ pub struct OutboxStatus {
 }
 
 impl OutboxStatus {
+    /// Whether there is an outbox in `dir`: a folder with the lock that every producer leaves, or with
+    /// messages. Changes nothing.
+    ///
+    /// # Errors
+    /// When there is none, or the folder can't be read.
+    pub fn look_for(dir: impl AsRef<Path>) -> Result<(), OutboxError> {
+        let dir = dir.as_ref();
+        if !dir.exists() {
+            return Err(OutboxError::NoOutbox { dir: dir.to_owned() });
+        }
+        if !dir.is_dir() {
+            return Err(OutboxError::NotAFolder { dir: dir.to_owned() });
+        }
+        let failed = |error| OutboxError::io(dir, error);
+        for file in std::fs::read_dir(dir).map_err(failed)? {
+            let name = file.map_err(failed)?.file_name();
+            if name
+                .to_str()
+                .is_some_and(|name| Lock::is(name) || SegmentId::of_file(name).is_some())
+            {
+                return Ok(());
+            }
+        }
+        Err(OutboxError::NoOutbox { dir: dir.to_owned() })
+    }
+
     /// Reads the whole outbox in `dir`, checking every checksum.
     ///
     /// # Errors
-    /// When there is no such folder, or a file in it can't be read.
+    /// When there is no such folder, or a file in it can't be read. A folder without any of an outbox is
+    /// an empty one; see [`look_for`](Self::look_for).
     pub fn read(dir: impl AsRef<Path>) -> Result<Self, OutboxError> {
         let dir = dir.as_ref();
         let failed = |error| OutboxError::io(dir, error);

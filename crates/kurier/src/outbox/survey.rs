@@ -4,9 +4,15 @@ use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use super::ages::Ages;
+use super::entry::accepted;
 use super::frame::{Found, Scan, Sequence};
 use super::index::{Index, Segment};
-use super::segment::{HEADER, Header, SegmentId, of_rejected_file};
+use super::marks;
+use super::rejects::RejectedFile;
+use super::segment::{
+    HEADER, Header, SegmentId, is_unfinished, of_rejected_file, of_settled_file, rejected_file,
+};
 use super::settled::Ranges;
 
 /// Everything that was found.
@@ -14,10 +20,14 @@ use super::settled::Ranges;
 pub(super) struct Survey {
     /// Oldest first.
     pub(super) segments: Vec<Surveyed>,
+    /// When they were accepted.
+    pub(super) ages: Ages,
     /// How many messages no broker took, in files of their own.
     pub(super) rejected: u64,
     /// Files with damaged bytes that an earlier process has kept.
     pub(super) kept: Vec<PathBuf>,
+    /// Files that a process which died has begun, or not removed to the end, and nobody needs.
+    pub(super) unfinished: Vec<PathBuf>,
 }
 
 /// One segment.
@@ -58,11 +68,15 @@ impl Survey {
             let name = file.file_name();
             let Some(name) = name.to_str() else { continue };
             if let Some(salt) = of_rejected_file(name) {
-                let Some(bytes) = read(&file.path())? else { continue };
-                let whole = |found: &Found<'_>| matches!(found, Found::Record { .. });
-                survey.rejected += Scan::new(&bytes, 0, salt).filter(whole).count() as u64;
+                survey.rejected +=
+                    RejectedFile::of(dir, salt).look(|_, _| true)?.chosen.len() as u64;
+            } else if of_settled_file(name).is_some_and(|it| !dir.join(rejected_file(it)).exists())
+            {
+                survey.unfinished.push(file.path());
             } else if name.starts_with("damaged-") {
                 survey.kept.push(file.path());
+            } else if is_unfinished(name) {
+                survey.unfinished.push(file.path());
             }
             ids.extend(SegmentId::of_file(name));
         }
@@ -70,7 +84,7 @@ impl Survey {
         survey.kept.sort();
         for (place, id) in ids.iter().enumerate() {
             let end = ids.get(place + 1).map(|next| next.base);
-            survey.segments.extend(Surveyed::of(dir, *id, end)?);
+            survey.segments.extend(Surveyed::of(dir, *id, end, &mut survey.ages)?);
         }
         Ok(survey)
     }
@@ -103,7 +117,12 @@ impl Survey {
 
 impl Surveyed {
     /// `None` when it has gone meanwhile: another process deletes what it has delivered.
-    fn of(dir: &Path, id: SegmentId, next_base: Option<Sequence>) -> io::Result<Option<Self>> {
+    fn of(
+        dir: &Path,
+        id: SegmentId,
+        next_base: Option<Sequence>,
+        ages: &mut Ages,
+    ) -> io::Result<Option<Self>> {
         let path = dir.join(id.file());
         let Some(bytes) = read(&path)? else { return Ok(None) };
         let marks = read(&dir.join(id.delivered_file()))?.unwrap_or_default();
@@ -113,7 +132,8 @@ impl Surveyed {
             marks: marks.len() as u64,
             end: HEADER as u64,
             records: Ranges::default(),
-            delivered: delivered(&marks, id),
+            // A mark that can't be read makes a message come twice.
+            delivered: marks::read(&marks, id.salt),
             damaged: Vec::new(),
             torn: 0,
         };
@@ -121,7 +141,11 @@ impl Surveyed {
             Header::Good => {}
             Header::Damaged => found.damage(&bytes, 0..HEADER, None),
             Header::Short => {
-                (found.end, found.torn) = (0, bytes.len() as u64);
+                match next_base {
+                    // The one behind says that there was more.
+                    Some(next) if id.base < next => found.damage(&bytes, 0..bytes.len(), None),
+                    _ => (found.end, found.torn) = (0, bytes.len() as u64),
+                }
                 return Ok(Some(found));
             }
             Header::Newer(version) => {
@@ -130,26 +154,33 @@ impl Surveyed {
                 return Err(io::Error::new(ErrorKind::Unsupported, reason));
             }
         }
-        found.read(&bytes, next_base);
+        found.read(&bytes, next_base, ages);
         Ok(Some(found))
     }
 
-    fn read(&mut self, bytes: &[u8], next_base: Option<Sequence>) {
+    fn read(&mut self, bytes: &[u8], next_base: Option<Sequence>, ages: &mut Ages) {
         let mut next = self.id.base;
-        let accepted = |sequence: Sequence| next_base.is_none_or(|base| sequence < base);
+        let belongs = |sequence: Sequence| next_base.is_none_or(|base| sequence < base);
         for found in Scan::new(bytes, HEADER, self.id.salt) {
             // What stands behind the last that was accepted was written in vain.
-            if !accepted(next) {
+            if !belongs(next) {
                 break;
             }
             match found {
-                Found::Record { sequence, end, .. } if next <= sequence && accepted(sequence) => {
+                Found::Record { sequence, body, end } if next <= sequence && belongs(sequence) => {
+                    if let Some(at) = accepted(body) {
+                        ages.mark(sequence, at);
+                    }
                     self.records.add_one(sequence);
                     next = sequence.next();
                     self.end = end as u64;
                 }
-                Found::Damaged { sequence: Some(sequence), .. } if !accepted(sequence) => {}
+                Found::Damaged { sequence: Some(sequence), .. } if !belongs(sequence) => {}
                 Found::Damaged { at, sequence } => self.damage(bytes, at, sequence),
+                // A segment is only followed by another when it is whole.
+                Found::Torn { at } if next_base.is_some() => {
+                    self.damage(bytes, at..bytes.len(), None);
+                }
                 Found::Torn { at } => self.torn = (bytes.len() - at) as u64,
                 // Its place is taken: it was never accepted.
                 Found::Record { .. } => {}
@@ -162,19 +193,6 @@ impl Surveyed {
         let bytes = bytes[at.clone()].to_vec();
         self.damaged.push(Damaged { at, sequence, bytes });
     }
-}
-
-/// What the file of marks says is delivered. A mark that can't be read makes a message come twice.
-fn delivered(marks: &[u8], id: SegmentId) -> Ranges {
-    let mut delivered = Ranges::default();
-    for found in Scan::new(marks, 0, id.salt) {
-        if let Found::Record { sequence, body, .. } = found
-            && let Ok(end) = body.try_into()
-        {
-            delivered.add(sequence..Sequence(u64::from_le_bytes(end)));
-        }
-    }
-    delivered
 }
 
 fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {

@@ -3,8 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod bytes;
+mod crashes;
+mod depth;
 mod faults;
 mod life;
+mod recovery;
+mod rejects;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};

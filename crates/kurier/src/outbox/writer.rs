@@ -8,14 +8,15 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::aside::keep_rejected;
 use super::batch::{Batch, NotStored};
 use super::config::WhenFull;
 use super::disk::Disk;
-use super::frame::{self, Sequence};
+use super::frame::Sequence;
 use super::index::Change;
 use super::lock::Lock;
 use super::log::Log;
+use super::marks;
+use super::rejects::keep_rejected;
 use super::segment::SegmentId;
 use super::shared::{Shared, Trouble};
 
@@ -122,7 +123,8 @@ impl Writer {
             }
             let untidy = state.wanted || state.index.is_untidy() || !state.rejects.is_empty();
             let tidy = untidy.then(|| self.tidied + TIDY);
-            let due = [self.again, self.log.sync_due(), tidy].into_iter().flatten().min();
+            let sync = self.again.or_else(|| self.log.sync_due());
+            let due = [sync, tidy].into_iter().flatten().min();
             if due.is_some_and(|due| due <= now) {
                 return true;
             }
@@ -149,22 +151,28 @@ impl Writer {
             self.waiting.push(batch);
             from..end
         });
+        let begun = Instant::now();
         let committed = match self.again.take() {
             // Nothing to write shows nothing.
             Some(_) if pushed.is_none() && self.log.is_safe() => self.probe(),
             _ => self.log.commit(),
         };
-        let committed = committed.and_then(|()| match self.log.sync_due() {
-            Some(due) if due <= Instant::now() => self.log.make_safe(),
-            _ => Ok(()),
-        });
         match committed {
-            Ok(()) => self.written(),
-            Err(error) => {
-                self.again = Some(Instant::now() + AGAIN);
-                let refused = pushed.filter(|_| refuses);
-                self.failed(&error, refused);
+            Ok(()) => {
+                self.shared.writes.note(0, begun.elapsed());
+                self.written();
+                self.make_safe_in_time();
             }
+            Err(error) => self.failed(&error, pushed.filter(|_| refuses)),
+        }
+    }
+
+    /// What this fails for was accepted before, and is written anew.
+    fn make_safe_in_time(&mut self) {
+        if self.log.sync_due().is_some_and(|due| due <= Instant::now())
+            && let Err(error) = self.log.make_safe()
+        {
+            self.failed(&error, None);
         }
     }
 
@@ -181,6 +189,7 @@ impl Writer {
     }
 
     fn failed(&mut self, error: &io::Error, refused: Option<Range<Sequence>>) {
+        self.again = Some(Instant::now() + AGAIN);
         let reason: Arc<str> = format!("the outbox can't be written: {error}").into();
         let mut state = self.shared.lock();
         if let Some(range) = refused {
@@ -248,7 +257,10 @@ impl Writer {
             .try_for_each(|(id, its)| keep_rejected(&*self.disk, dir, *salt, *id, its));
         let mut state = self.shared.lock();
         match &kept {
-            Ok(()) => rejects.iter().for_each(|(sequence, _)| state.index.settle(*sequence)),
+            Ok(()) => {
+                state.put_aside += rejects.len() as u64;
+                rejects.iter().for_each(|(sequence, _)| state.index.settle(*sequence));
+            }
             Err(_) => state.rejects.extend(rejects),
         }
         drop(state);
@@ -260,11 +272,7 @@ impl Writer {
     fn mark(&self, marks: Marks) -> io::Result<()> {
         let unmarked = self.shared.lock().index.unmarked();
         for (id, ranges) in unmarked {
-            let mut frames = Vec::new();
-            for range in &ranges {
-                let end = range.end.0.to_le_bytes();
-                frame::push(&mut frames, id.salt, range.start, |out| out.extend_from_slice(&end));
-            }
+            let frames = marks::written(&ranges, id.salt);
             let mut file = self.disk.open(&self.shared.dir.join(id.delivered_file()))?;
             file.write_all(&frames)?;
             if marks == Marks::Durable {
@@ -300,7 +308,13 @@ impl Writer {
         if let Err(error) = self.disk.sync_dir(&self.shared.dir) {
             tracing::debug!(%error, "deleted segments may be there again after a power cut");
         }
-        self.shared.lock().apply(gone.into_iter());
+        let mut state = self.shared.lock();
+        state.apply(gone.into_iter());
+        // Whoever was refused need not try in vain to find out that there is room again.
+        match state.trouble {
+            Some(Trouble::Limit(_)) => self.shared.no_trouble(state),
+            _ => drop(state),
+        }
         self.shared.room.notify_waiters();
     }
 }

@@ -205,6 +205,9 @@ impl ProducerBuilder {
             monitor.watch(name, &self.health.get(), Figures::Producer(Arc::clone(&figures)));
         }
         let keeper = open_outbox(config.outbox.as_ref(), &self.on_event).await?;
+        if let Some(keeper) = &keeper {
+            figures.has_outbox(keeper.outbox.depth_gauge());
+        }
         let maker = Maker::new(native_config(&properties), Arc::clone(&figures));
         let made = maker.make();
         let client = made.map_err(|error| ConfigProblems::from_kafka(&error, &properties))?;

@@ -10,7 +10,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, ProducerContext};
 
-use crate::access::hint;
+use crate::access::{hint, without_count};
 use crate::health::LeaderWatch;
 use crate::metrics::ProducerFigures;
 use crate::sys::ReportQueue;
@@ -45,7 +45,8 @@ impl Callbacks {
 
 impl ClientContext for Callbacks {
     fn error(&self, error: KafkaError, reason: &str) {
-        self.note(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail), reason);
+        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+        self.note(code, &without_count(reason));
     }
 
     fn stats_raw(&self, statistics: &[u8]) {

@@ -111,7 +111,9 @@ pub enum BuildError {
 
 /// The time to flush was not long enough; what is outstanding goes on being sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{outstanding} messages are not delivered after {waited:?}; they go on being sent")]
+#[error("{} not delivered after {waited:?}; {} on being sent",
+    if *outstanding == 1 { "1 message is".to_owned() } else { format!("{outstanding} messages are") },
+    if *outstanding == 1 { "it goes" } else { "they go" })]
 pub struct FlushError {
     /// How many of the messages accepted before the flush are not reported.
     pub outstanding: usize,

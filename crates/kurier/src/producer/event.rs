@@ -132,7 +132,11 @@ impl ProducerEvent {
                 observed.outbox_full = Some(Absence { since: now, reason: reason.clone() });
             }
             Self::OutboxTaking => observed.outbox_full = None,
-            Self::OutboxReplaying { .. } | Self::OutboxDamaged(_) => {}
+            Self::OutboxDamaged(damage) => match &mut observed.outbox_damaged {
+                Some((_, more)) => *more += 1,
+                none => *none = Some((damage.clone(), 0)),
+            },
+            Self::OutboxReplaying { .. } => {}
             Self::Fatal { reason } => {
                 observed.phase = Phase::Failed(Condition::Failed { reason: reason.clone() });
             }

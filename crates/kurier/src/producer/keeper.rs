@@ -3,7 +3,7 @@
 //! What is accepted is on disk, and memory holds no more of it than the budget. One thread reads the
 //! outbox and hands over what there is room for; whoever awaits a delivery is found by its number.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
@@ -13,12 +13,12 @@ use std::time::Duration;
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::SendError;
-use super::books::{Accepted, Books, Entry as UnderWay, Granted};
+use super::books::{Accepted, Books, Entry as UnderWay, Granted, Refused};
 use super::client::Client;
 use super::delivery::{Delivery, DeliveryError, DeliveryReport, Outcome, Ticket, Whereabouts};
 use super::error::NotAccepting;
 use super::event::Listener;
-use super::record::Parts;
+use super::record::{NotTaken, Parts};
 use super::worker::OnFatal;
 use crate::ProducerConfig;
 use crate::outbox::{Acceptance, Entry, NotStored, Outbox, Reader, Sequence};
@@ -31,6 +31,16 @@ pub(super) struct Keeper {
     waiters: Mutex<HashMap<Ticket, Waiter>>,
     /// Why nothing more is taken.
     refusal: Mutex<Option<NotAccepting>>,
+    presence: Mutex<Presence>,
+}
+
+/// What is known of topics: one that was there is waited for when it vanishes.
+#[derive(Debug, Default)]
+struct Presence {
+    /// Something was delivered to them since they were away last.
+    there: HashSet<Arc<str>>,
+    /// Those that a message on its way out of the outbox found missing, for the thread that makes clients.
+    missed: Vec<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -51,7 +61,12 @@ const END: Duration = Duration::from_secs(5);
 
 impl Keeper {
     pub(super) fn new(outbox: Outbox) -> Self {
-        Self { outbox, waiters: Mutex::default(), refusal: Mutex::default() }
+        Self {
+            outbox,
+            waiters: Mutex::default(),
+            refusal: Mutex::default(),
+            presence: Mutex::default(),
+        }
     }
 
     /// Stores a message at once, if there is room and nobody waits for it.
@@ -131,6 +146,46 @@ impl Keeper {
         }
         let delivered = reports.iter().filter(|report| report.outcome.is_ok());
         self.outbox.delivered(delivered.map(|report| Sequence(report.ticket.0)));
+        self.are_there(
+            reports.iter().filter_map(|report| Some(&report.outcome.as_ref().ok()?.topic)),
+        );
+    }
+
+    fn are_there<'a>(&self, topics: impl Iterator<Item = &'a Arc<str>>) {
+        let mut presence = self.presence();
+        let mut last: Option<&Arc<str>> = None;
+        for topic in topics {
+            // Mostly one and the same.
+            if last.is_none_or(|last| !Arc::ptr_eq(last, topic)) && !presence.there.contains(topic)
+            {
+                presence.there.insert(Arc::clone(topic));
+            }
+            last = Some(topic);
+        }
+    }
+
+    /// The cluster says that there is no such topic. True when there was one, which is said once.
+    pub(super) fn vanished(&self, topic: &str) -> bool {
+        self.presence().there.remove(topic)
+    }
+
+    /// As [`vanished`](Self::vanished), for a message that librdkafka did not take for that.
+    fn misses(&self, topic: &Arc<str>) -> bool {
+        let mut presence = self.presence();
+        let was_there = presence.there.remove(topic);
+        if was_there {
+            presence.missed.push(Arc::clone(topic));
+        }
+        was_there
+    }
+
+    /// Topics that were found missing since the last time.
+    pub(super) fn missed(&self) -> Vec<Arc<str>> {
+        std::mem::take(&mut self.presence().missed)
+    }
+
+    fn presence(&self) -> MutexGuard<'_, Presence> {
+        self.presence.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Those who wait hear that their messages stay in the outbox.
@@ -251,8 +306,15 @@ impl Feeder {
         }
         let cost = parts.cost();
         let send = |client: &Client, slot| {
-            let taken = parts.hand_over(client, slot);
-            taken.map_err(|not_taken| super::refused(parts.topic, not_taken, OnFatal::Remake))
+            parts.hand_over(client, slot).map_err(|not_taken| match not_taken {
+                // It goes to the next client, which waits for the topic as long as for one that is new.
+                NotTaken::Code(RDKafkaErrorCode::UnknownTopic)
+                    if self.keeper.misses(parts.topic) =>
+                {
+                    Refused::ClientBroke
+                }
+                not_taken => super::refused(parts.topic, not_taken, OnFatal::Remake),
+            })
         };
         let mut granted: Option<Granted<'_>> = None;
         loop {

@@ -26,7 +26,8 @@ impl Worker {
         self.silence.blame(if leaders.blames_leaders() { Blame::Leaders } else { Blame::Cluster });
         let leaderless: BTreeSet<_> = leaders.missing(now).into_keys().collect();
         if leaderless != self.leaderless {
-            tracing::warn!(?leaderless, "partitions without a leader");
+            let named: Vec<String> = leaderless.iter().map(ToString::to_string).collect();
+            tracing::warn!(partitions = named.join(", "), "partitions without a leader");
             let partitions = || leaderless.iter().cloned().collect();
             self.on_event.tell(|| ProducerEvent::WithoutLeader { partitions: partitions() });
             self.leaderless = leaderless;

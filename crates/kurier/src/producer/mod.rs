@@ -93,7 +93,8 @@ use crate::{Content, Message, ProducerConfig, sys};
 ///   before the process died can be written again.
 /// - Memory holds what its budget has room for; the rest of an outage lies on disk alone.
 /// - A message that no broker takes (too large, no such topic) fails; it is put aside in the folder, with
-///   the reason, and holds up nothing.
+///   the reason, and holds up nothing. [`OutboxRejects`](crate::OutboxRejects) shows it, and brings it back
+///   once the reason is mended.
 /// - Closed or dropped, the producer leaves what is undelivered in the outbox; such a delivery resolves
 ///   with an error that [is kept](DeliveryError::is_kept).
 /// - A [`Ticket`] goes on counting from one process to the next, as long as the folder is not empty: a

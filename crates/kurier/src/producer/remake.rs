@@ -126,8 +126,26 @@ impl Worker {
         if had {
             vanished.insert(Arc::clone(&entry.topic), *client);
             self.topics.doubt(&entry.topic);
+            if let Some((keeper, _)) = &self.keeper {
+                keeper.vanished(&entry.topic);
+            }
         }
         had
+    }
+
+    /// Looks whether a message on its way out of the outbox found its topic missing: it waits for another
+    /// client, as do those of its topic that this one had taken.
+    pub(super) fn look_for_missed_topics(&mut self) {
+        let Some((keeper, _)) = &self.keeper else { return };
+        if self.on_fatal != OnFatal::Remake {
+            return;
+        }
+        for topic in keeper.missed() {
+            let reason = || format!("{topic} vanished from the cluster");
+            self.again.broken.get_or_insert_with(reason);
+            self.topics.doubt(&topic);
+            self.again.vanished.entry(topic).or_insert(self.again.client);
+        }
     }
 
     /// Makes another client, gives it everything undelivered, and only then accepts again. Begins anew
@@ -173,7 +191,8 @@ impl Worker {
         let mut purged = None::<Instant>;
         while self.again.held.len() < self.books.under_way() && !self.over() {
             let waited = begun.elapsed();
-            if ANSWERS + PURGE_WAIT <= waited {
+            // An outbox gives nothing up: it waits on, for a thread of librdkafka's that looks up a name, say.
+            if ANSWERS + PURGE_WAIT <= waited && self.keeper.is_none() {
                 return self.fail_unreported();
             }
             if ANSWERS <= waited {
@@ -208,6 +227,7 @@ impl Worker {
         if sys::was_reached(self.line.client.client()) {
             self.access.let_in();
         }
+        self.look_for_missed_topics();
         self.again.client += 1;
         // What the old one said does not matter any more.
         self.again.broken = None;

@@ -92,6 +92,7 @@ impl Worker {
         let mut reports = Reports::default();
         while !self.stopped() {
             self.serve(ROUND, &mut reports);
+            self.look_for_missed_topics();
             if let Some(reason) = self.again.broken.take() {
                 self.remake(reason);
             }
@@ -104,6 +105,8 @@ impl Worker {
         self.books.give_up_client();
         self.reaper.take(self.line);
         self.reaper.finish();
+        // The last who could tell of events is gone: health says that it has ended, before `close` does.
+        drop((self.silence, self.on_event));
         // Nobody asks when the producer was dropped without being closed.
         let _ = ended.send(unsent);
     }

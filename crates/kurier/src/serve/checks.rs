@@ -48,8 +48,10 @@ enum Check {
     Partitions,
     /// A broker answers.
     Cluster,
-    /// The outbox takes new messages, or there is none.
+    /// The outbox takes new messages and is whole, or there is none.
     Outbox,
+    /// What is given up can be written to the dead-letter topic, or nothing waits for it.
+    DeadLetters,
     /// The topics exist.
     Topics,
     /// The group has given a share.
@@ -75,6 +77,7 @@ const CHECKS: &[(Kind, Question, &[Check])] = &[
             Check::Reading,
             Check::Partitions,
             Check::Cluster,
+            Check::DeadLetters,
             Check::Topics,
             Check::Assignment,
             Check::Run,
@@ -151,7 +154,8 @@ impl Check {
             Condition::ReadingStalled { .. } => Self::Reading,
             Condition::PartitionStopped(_) | Condition::WithoutLeader { .. } => Self::Partitions,
             Condition::WaitingForCluster { .. } => Self::Cluster,
-            Condition::OutboxNotTaking { .. } => Self::Outbox,
+            Condition::OutboxNotTaking { .. } | Condition::OutboxDamaged { .. } => Self::Outbox,
+            Condition::DeadLetterWaiting { .. } => Self::DeadLetters,
             Condition::WaitingForTopics { .. } => Self::Topics,
             Condition::NotAssigned => Self::Assignment,
             Condition::Draining | Condition::Ended(_) | Condition::NotStarted => Self::Run,
@@ -165,6 +169,7 @@ impl Check {
             Self::Partitions => "partitions",
             Self::Cluster => "cluster",
             Self::Outbox => "outbox",
+            Self::DeadLetters => "dead-letters",
             Self::Topics => "topics",
             Self::Assignment => "assignment",
             Self::Run => "run",
@@ -178,7 +183,7 @@ mod tests {
 
     use super::*;
     use crate::serve::Answer;
-    use crate::{Ended, Offset, PartitionId, StoppedPartition, TopicPartition};
+    use crate::{Ended, Offset, OutboxDamage, PartitionId, StoppedPartition, TopicPartition};
 
     fn client(kind: Kind, conditions: Vec<Condition>) -> Client {
         let health = Health { conditions, ..Health::default() };
@@ -199,6 +204,8 @@ mod tests {
         let leaderless = Condition::WithoutLeader { partitions, more: 0, waited };
         let stalled =
             Condition::ReadingStalled { partition, reached: None, end: Offset(9), silent: waited };
+        let topic = "orders.dlq".to_owned();
+        let waiting = Condition::DeadLetterWaiting { topic, letters: 2, reason: reason(), waited };
         vec![
             ("client", Condition::Fenced { reason: reason() }),
             ("client", Condition::Failed { reason: reason() }),
@@ -208,6 +215,7 @@ mod tests {
             ("partitions", Condition::PartitionStopped(stopped)),
             ("partitions", leaderless),
             ("cluster", Condition::WaitingForCluster { reason: reason(), waited }),
+            ("dead-letters", waiting),
             ("topics", Condition::WaitingForTopics { topics: vec!["orders".to_owned()] }),
             ("assignment", Condition::NotAssigned),
             ("run", Condition::Draining),
@@ -227,7 +235,7 @@ mod tests {
                 body.lines().filter(|line| line.starts_with("failing ")).collect();
             let words = words.replace('\n', " ");
             assert_eq!(failing, [format!("failing consumer orders-1: {check}: {words}")]);
-            assert_eq!(body.lines().filter(|line| line.starts_with("ok ")).count(), 6);
+            assert_eq!(body.lines().filter(|line| line.starts_with("ok ")).count(), 7);
             assert_eq!(matches!(answer(Question::Live, &clients), Answer::Yes(_)), live, "{words}");
         }
     }
@@ -255,14 +263,28 @@ mod tests {
     }
 
     #[test]
-    fn an_outbox_that_takes_nothing_is_a_producers_check() {
+    fn an_outbox_that_takes_nothing_or_is_damaged_is_a_producers_check() {
         let (reason, waited) = ("no space left".to_owned(), Duration::from_secs(3));
-        let full = vec![Condition::OutboxNotTaking { reason, waited }];
-        let told = answer(Question::Ready, &[client(Kind::Producer, full.clone())]);
-        let Answer::No(body) = &told else { panic!("{told:?}") };
-        assert!(body.contains("failing producer orders-1: outbox: the outbox takes no"), "{body}");
-        let live = answer(Question::Live, &[client(Kind::Producer, full)]);
-        assert!(matches!(live, Answer::Yes(_)));
+        let file = || "outbox/segment".into();
+        let first =
+            OutboxDamage { file: file(), offset: 32, bytes: 7, ticket: None, kept_in: file() };
+        for (condition, words) in [
+            (Condition::OutboxNotTaking { reason, waited }, "the outbox takes no"),
+            (
+                Condition::OutboxDamaged { first, more: 2 },
+                "the outbox is damaged: outbox/segment: 7",
+            ),
+        ] {
+            let ill = vec![condition];
+            let told = answer(Question::Ready, &[client(Kind::Producer, ill.clone())]);
+            let Answer::No(body) = &told else { panic!("{told:?}") };
+            assert!(
+                body.contains(&format!("failing producer orders-1: outbox: {words}")),
+                "{body}"
+            );
+            let live = answer(Question::Live, &[client(Kind::Producer, ill)]);
+            assert!(matches!(live, Answer::Yes(_)));
+        }
     }
 
     #[test]

@@ -181,9 +181,7 @@ impl Answer {
                 return Vec::new();
             }
             let infos = rd::rd_kafka_ListOffsets_result_infos(result, &mut count);
-            all(infos, count, |info| {
-                partition(&*rd::rd_kafka_ListOffsetsResultInfo_topic_partition(info))
-            })
+            all(infos, count, |info| offset_of(info))
         }
     }
 
@@ -199,8 +197,7 @@ impl Answer {
             }
             let infos = rd::rd_kafka_ListOffsets_result_infos(result, &mut count);
             all(infos, count, |info| {
-                let found = rd::rd_kafka_ListOffsetsResultInfo_topic_partition(info);
-                let (name, offset) = partition(&*found);
+                let (name, offset) = offset_of(info);
                 (name, offset.map(|_| rd::rd_kafka_ListOffsetsResultInfo_timestamp(info)))
             })
         }
@@ -347,6 +344,23 @@ unsafe fn partition(
     let topic = unsafe { text(element.topic) };
     let offset = error_code(element.err).map_or(Ok(Offset(element.offset)), Err);
     (TopicPartition::new(topic, PartitionId(element.partition)), offset)
+}
+
+/// # Safety
+/// See [`config_entry`].
+unsafe fn offset_of(
+    info: *const rd::rd_kafka_ListOffsetsResultInfo_t,
+) -> (TopicPartition, Result<Offset, RDKafkaErrorCode>) {
+    // SAFETY: the caller's; it owns its partition.
+    let (name, offset) =
+        unsafe { partition(&*rd::rd_kafka_ListOffsetsResultInfo_topic_partition(info)) };
+    // Partitions whose leader gave no answer stay as they were prepared, without an error (librdkafka
+    // 2.12.1, `rd_kafka_ListOffsets_response_merge`).
+    let unanswered = |offset: &Offset| *offset == Offset(rd::RD_KAFKA_OFFSET_INVALID.into());
+    match offset {
+        Ok(offset) if unanswered(&offset) => (name, Err(RDKafkaErrorCode::OperationTimedOut)),
+        offset => (name, offset),
+    }
 }
 
 fn group_state(state: rd::rd_kafka_consumer_group_state_t) -> GroupState {

@@ -8,7 +8,7 @@ mod certificates;
 mod rights;
 mod settings;
 
-pub use rights::{LONER, LOOKOUT, NOVICE, WORKER};
+pub use rights::{CLERK, LETTERS, LONER, LOOKOUT, NOVICE, WORKER};
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -101,7 +101,7 @@ impl Secured {
             ensure!(Instant::now() < end, "not up after {PATIENCE:?}: {}", last_words(&log));
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        for topic in [TOPIC, rights::ELSEWHERE] {
+        for topic in [TOPIC, rights::ELSEWHERE, LETTERS] {
             admin.create_topic(&NewTopic::new(topic).partitions(1).replication(1)).await?;
         }
         admin.close().await;

@@ -17,10 +17,15 @@ pub const WORKER: &str = "worker";
 pub const LOOKOUT: &str = "lookout";
 /// May read the topic, and join no group.
 pub const LONER: &str = "loner";
+/// May read the topic in every group, and look at the dead-letter topic but not write it.
+pub const CLERK: &str = "clerk";
 /// May do nothing.
 pub const NOVICE: &str = "novice";
 /// A topic of no matter.
 pub const ELSEWHERE: &str = "elsewhere";
+
+/// A topic for dead letters.
+pub const LETTERS: &str = "orders.dlq";
 
 const TOPICS: i8 = 2;
 const GROUPS: i8 = 3;
@@ -43,6 +48,9 @@ pub async fn grant(open: SocketAddr) -> anyhow::Result<()> {
         (LOOKOUT, TOPICS, ELSEWHERE, WRITE),
         (LOOKOUT, GROUPS, "*", READ),
         (LONER, TOPICS, TOPIC, READ),
+        (CLERK, TOPICS, TOPIC, READ),
+        (CLERK, GROUPS, "*", READ),
+        (CLERK, TOPICS, LETTERS, DESCRIBE),
     ];
     let creations = rights.map(|(user, kind, name, operation)| {
         AclCreation::default()

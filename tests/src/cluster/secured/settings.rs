@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::rights::{LONER, LOOKOUT, NOVICE, WORKER};
+use super::rights::{CLERK, LONER, LOOKOUT, NOVICE, WORKER};
 use super::{Listener, PASSWORD};
 
 /// Where it listens.
@@ -88,7 +88,8 @@ fn keys(listener: &str, certificate: &str, folder: &std::path::Display<'_>) -> S
 /// The users of PLAIN stand here, those of SCRAM in the data folder.
 fn users(listener: &str) -> String {
     let modules = "org.apache.kafka.common.security";
-    let users = [WORKER, LOOKOUT, LONER, NOVICE].map(|user| format!("user_{user}=\"{PASSWORD}\""));
+    let users =
+        [WORKER, LOOKOUT, LONER, CLERK, NOVICE].map(|user| format!("user_{user}=\"{PASSWORD}\""));
     let mut lines = format!(
         "listener.name.{listener}.plain.sasl.jaas.config={modules}.plain.PlainLoginModule required {};\n",
         users.join(" ")

@@ -1,8 +1,9 @@
 //! `kurier cluster health`: whether every partition has a leader and all its replicas.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use kurier::{Admin, ClientError, TopicDescription};
+use kurier::{Admin, ClientError, NodeId, TopicDescription};
 use serde_json::json;
 
 use crate::args::{Global, Output};
@@ -32,7 +33,7 @@ pub async fn run(
     } else if watch {
         follow(&admin, &Until::Stopped, global.output, signals).await?
     } else {
-        let health = Health::of(&admin.list_topics().await?);
+        let health = look(&admin).await?;
         output::unless_unread(health.print(global.output))?;
         health.exit()
     };
@@ -47,6 +48,16 @@ enum Until {
     Healthy(Option<Instant>),
 }
 
+impl Until {
+    /// Waits until it is time to end, if there is such a time.
+    async fn over(&self) {
+        match self {
+            Self::Healthy(Some(end)) => tokio::time::sleep_until((*end).into()).await,
+            Self::Healthy(None) | Self::Stopped => std::future::pending().await,
+        }
+    }
+}
+
 /// The exit code is that of the last look. A cluster that does not answer is one more thing that is wrong
 /// with it.
 async fn follow(
@@ -59,26 +70,20 @@ async fn follow(
     while !signals.drain.is_cancelled() {
         let health = tokio::select! {
             () = signals.drain.cancelled() => break,
-            topics = admin.list_topics() => match topics {
-                Ok(topics) => Health::of(&topics),
-                Err(error) => Health::unknown(&error),
-            },
+            looked = look(admin) => looked.unwrap_or_else(|error| Health::unknown(&error)),
+            // What was seen last stands; a first look has as long as the client waits for any answer.
+            () = until.over(), if last.is_some() => break,
         };
         if last.as_ref() != Some(&health) {
             health.print(form)?;
         }
-        let (is_good, over) = match until {
-            Until::Stopped => (false, false),
-            Until::Healthy(end) => {
-                (health.exit() == Exit::Done, end.is_some_and(|end| end <= Instant::now()))
-            }
-        };
-        if is_good || over {
-            return Ok(health.exit());
+        if matches!(until, Until::Healthy(_)) && health.exit() == Exit::Done {
+            return Ok(Exit::Done);
         }
         last = Some(health);
         tokio::select! {
             () = signals.drain.cancelled() => {}
+            () = until.over() => break,
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
     }
@@ -88,9 +93,17 @@ async fn follow(
     })
 }
 
+async fn look(admin: &Admin) -> Result<Health, ClientError> {
+    let (topics, cluster) = (admin.list_topics().await?, admin.cluster_info().await?);
+    let nodes = cluster.brokers.iter().map(|broker| broker.id).collect();
+    Ok(Health::of(&topics, &nodes))
+}
+
 /// What is wrong with a cluster, and how large it is.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Health {
+    /// Nodes that hold replicas and are away.
+    away: BTreeSet<NodeId>,
     problems: Vec<String>,
     topics: usize,
     partitions: usize,
@@ -99,9 +112,17 @@ struct Health {
 }
 
 impl Health {
-    fn of(topics: &[TopicDescription]) -> Self {
+    fn of(topics: &[TopicDescription], nodes: &BTreeSet<NodeId>) -> Self {
+        let partitions = || topics.iter().flat_map(|topic| &topic.partitions);
+        let replicas = partitions().flat_map(|partition| &partition.replicas).copied();
+        let away: BTreeSet<NodeId> = replicas.filter(|node| !nodes.contains(node)).collect();
+        let absent = away.iter().map(|node| {
+            let its = partitions().filter(|partition| partition.replicas.contains(node)).count();
+            format!("node {node} is away, with replicas of {}", counted(its, "partition"))
+        });
         Self {
-            problems: topics.iter().flat_map(ailments).collect(),
+            problems: absent.chain(topics.iter().flat_map(ailments)).collect(),
+            away,
             topics: topics.len(),
             partitions: topics.iter().map(|topic| topic.partitions.len()).sum(),
             unreachable: false,
@@ -118,6 +139,7 @@ impl Health {
         if form == Output::Json {
             output::json(&json!({
                 "healthy": problems.is_empty(), "problems": problems,
+                "nodes_away": self.away.iter().map(|node| node.0).collect::<Vec<_>>(),
                 "topics": topics, "partitions": partitions,
             }))?;
         } else if problems.is_empty() {
@@ -144,11 +166,15 @@ fn ailments(topic: &TopicDescription) -> Vec<String> {
         let (name, number) = (&topic.name, it.partition);
         match it.leader {
             None => Some(format!("{name} {number}: no leader")),
-            Some(_) if it.isr.len() < it.replicas.len() => Some(format!(
-                "{name} {number}: {} of {} replicas in sync",
-                it.isr.len(),
-                it.replicas.len()
-            )),
+            Some(_) if it.isr.len() < it.replicas.len() => {
+                let (in_sync, all) = (it.isr.len(), it.replicas.len());
+                let behind = it.replicas.iter().filter(|node| !it.isr.contains(node));
+                let behind: Vec<String> = behind.map(ToString::to_string).collect();
+                let behind = behind.join(", ");
+                Some(format!(
+                    "{name} {number}: {in_sync} of {all} replicas in sync, not on {behind}"
+                ))
+            }
             Some(_) => None,
         }
     });

@@ -2,8 +2,10 @@
 
 mod health;
 
-use kurier_broker::EmbeddedCluster;
+use std::io::ErrorKind;
+
 use kurier_broker::control::{Action, Client, ControlError};
+use kurier_broker::{EmbeddedCluster, StartError};
 use serde_json::json;
 
 use crate::args::{ClusterCommand, Global, Output};
@@ -36,7 +38,7 @@ pub async fn run(
                 let (name, partitions) = named(topic)?;
                 builder = builder.topic(name, partitions);
             }
-            serve(builder.start().await?, global, signals).await
+            serve(builder.start().await.map_err(listening)?, global, signals).await
         }
         ClusterCommand::Kill { node } => act(Action::Kill, node, global).await,
         ClusterCommand::Stop { node } => act(Action::Stop, node, global).await,
@@ -46,6 +48,17 @@ pub async fn run(
             health::run(watch, exit_when_healthy, global, signals).await
         }
     }
+}
+
+/// What to do about a port that is taken.
+fn listening(error: StartError) -> anyhow::Error {
+    let is_taken = matches!(&error, StartError::Listen { source, .. } if source.kind() == ErrorKind::AddrInUse);
+    let error = anyhow::Error::from(error);
+    if !is_taken {
+        return error;
+    }
+    let message = format!("{error:#}; --port 0 takes free ports, --port PORT others");
+    UsageError(message).into()
 }
 
 fn named(topic: &str) -> Result<(&str, i32), UsageError> {

@@ -1,7 +1,8 @@
 //! `kurier demo`: a cluster, a producer and consumers under trouble, and a verdict on every message.
 //!
-//! [`plan`] says what happens when, [`stage`] has the cast, [`witness`] writes down what becomes of each
-//! message, [`story`] tells it, [`audit`] reads what is there in the end, [`report`] is the verdict.
+//! [`plan`] says what happens when, [`stage`] has the cast, [`window`] is the dashboard over it, [`witness`] writes
+//! down what becomes of each message, [`story`] tells it, [`audit`] reads what is there in the end, [`report`] is
+//! the verdict.
 
 mod audit;
 mod plan;
@@ -9,6 +10,7 @@ mod report;
 mod sender;
 mod stage;
 mod story;
+mod window;
 mod witness;
 
 use std::sync::Arc;
@@ -20,20 +22,25 @@ use plan::{Plan, Step};
 use report::Report;
 use stage::Stage;
 use story::Story;
+pub use window::Wanted;
 use witness::Witness;
 
 use crate::exit::UsageError;
-use crate::settings::Settings;
+use crate::settings::{Settings, Source};
 
 /// What the user asked for.
 #[derive(Debug, Clone)]
 pub struct Demo {
     /// The user's own cluster; `None` starts an embedded one.
-    pub bootstrap: Option<String>,
+    pub cluster: Option<Named>,
+    /// How long that cluster is waited for.
+    pub patience: Duration,
     /// How long messages are sent.
     pub length: Duration,
-    /// Leaves the cluster running afterwards, or the topic on the user's cluster.
+    /// Leaves the cluster and the dashboard running afterwards, or the topic on the user's cluster.
     pub keep: bool,
+    /// The dashboard over it.
+    pub dashboard: Wanted,
     /// Prints one JSON object instead of a table; the story goes to standard error.
     pub json: bool,
     /// Sends as many do who lose messages, `acks=1`, with followers that have stopped following: must
@@ -43,13 +50,24 @@ pub struct Demo {
     pub progress: bool,
 }
 
+/// A cluster of the user's.
+#[derive(Debug, Clone)]
+pub struct Named {
+    pub bootstrap: String,
+    /// Where it was named, unless on the command line.
+    pub by: Option<String>,
+}
+
 /// The cluster the user named for this. One that stands in a file of settings is not written to without
 /// a word.
 ///
 /// # Errors
 /// When it is to be reached by TLS or SASL, which the demo does not speak.
-pub fn cluster(settings: &Settings) -> Result<Option<String>, UsageError> {
-    let named = settings.bootstrap_at_hand().map(str::to_owned);
+pub fn cluster(settings: &Settings) -> Result<Option<Named>, UsageError> {
+    let named = settings.bootstrap_at_hand().map(|(bootstrap, source)| Named {
+        bootstrap: bootstrap.to_owned(),
+        by: (!matches!(source, Source::Flag(_))).then(|| source.to_string()),
+    });
     if named.is_some() && settings.is_secured_at_hand() {
         return Err(UsageError("the demo speaks neither TLS nor SASL".to_owned()));
     }
@@ -67,7 +85,7 @@ pub async fn run(demo: Demo, interrupted: CancellationToken) -> anyhow::Result<b
     let story = Arc::new(Story::new(demo.json, demo.progress));
     let witness = Arc::new(Witness::new(Arc::clone(&story)));
     let mut stage = Stage::set(&demo, &story, &witness).await?;
-    let plan = Plan::new(demo.length, demo.bootstrap.is_none(), demo.control);
+    let plan = Plan::new(demo.length, demo.cluster.is_none(), demo.control);
     play(&plan, &mut stage, &story, &witness, &interrupted).await?;
     story.tell("no more messages are sent; what is under way arrives");
     stage.finish_sending(PATIENCE).await;
@@ -78,6 +96,7 @@ pub async fn run(demo: Demo, interrupted: CancellationToken) -> anyhow::Result<b
         story.tell(&format!("the topic can't be read again, handlers alone decide: {error:#}"));
     }
     let report = Report::new(&witness, kills);
+    stage.judged(report.lost());
     if !report.holds() {
         story.tell(&format!("the evidence is kept in {}", report.keep(&witness)?.display()));
         if !demo.control {

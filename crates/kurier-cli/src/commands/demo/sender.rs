@@ -1,13 +1,15 @@
 //! Sends the earthquakes over and over at a steady rate.
 
+use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use bytes::Bytes;
 use kurier::{
-    DeliveryReport, FailedDelivery, Message, MessageProducer, Offset, PartitionId, Position,
-    ProducerEvent, TopicPartition,
+    Acceptance, DeliveryReport, FailedDelivery, Message, MessageProducer, Monitor, Offset,
+    PartitionId, Position, ProducerEvent, TopicPartition,
 };
 use rdkafka::ClientConfig;
 use rdkafka::message::{DeliveryResult, Message as _};
@@ -25,11 +27,15 @@ use super::witness::Witness;
 const EARTHQUAKES: &str = include_str!("../../../data/earthquakes.ndjson");
 /// Messages a second.
 const RATE: u64 = 2_000;
+/// The message that no handler can handle, by its number.
+const POISON: u64 = 3_000;
+/// Messages on their way to the disk.
+const STORING_MAX: usize = 64;
 
 /// Who sends: kurier's producer, or for the control one as it is often set up.
 pub enum Sender {
-    /// `acks=all`, idempotent.
-    Safe(Box<MessageProducer>),
+    /// `acks=all`, idempotent, each message on disk before it counts as accepted.
+    Safe { producer: Box<MessageProducer>, outbox: PathBuf },
     /// `acks=1`, which kurier's producer refuses.
     Careless(ThreadedProducer<Careless>),
 }
@@ -41,6 +47,7 @@ impl Sender {
     /// When it cannot be built.
     pub async fn safe(
         bootstrap: &str,
+        monitor: &Monitor,
         story: Arc<Story>,
         witness: Arc<Witness>,
     ) -> anyhow::Result<Self> {
@@ -53,8 +60,13 @@ impl Sender {
             (Some(id), Err(error)) => witness.failed(id, FailedDelivery::from(error)),
             (None, _) => {}
         };
+        let name = Uuid::new_v4().simple().to_string();
+        let outbox = std::env::temp_dir().join(format!("kurier-demo-outbox-{}", &name[..8]));
+        story.tell(&format!("the producer has an outbox in {}", outbox.display()));
         let producer = MessageProducer::builder(bootstrap)
             .client_id("kurier-demo")
+            .outbox(outbox.as_path())
+            .monitor(monitor)
             .on_delivery(settle)
             .on_event(move |event| {
                 story.tell(match event {
@@ -65,7 +77,7 @@ impl Sender {
             })
             .build()
             .await?;
-        Ok(Self::Safe(Box::new(producer)))
+        Ok(Self::Safe { producer: Box::new(producer), outbox })
     }
 
     /// The control's.
@@ -94,6 +106,7 @@ impl Sender {
     ) -> anyhow::Result<()> {
         let events = events()?;
         let begun = Instant::now();
+        let mut storing = VecDeque::new();
         for (number, (network, event)) in (0_u64..).zip(events.iter().cycle()) {
             let due = begun + Duration::from_micros(number * 1_000_000 / RATE);
             // Finer than a millisecond is not slept.
@@ -105,13 +118,26 @@ impl Sender {
             } else if stop.is_cancelled() {
                 break;
             }
-            let message = Message::new(event.clone())?.with_key(network.clone());
+            let message = if number == POISON {
+                Message::new(Value::from("no earthquake at all"))?.with_key("poison")
+            } else {
+                Message::new(event.clone())?.with_key(network.clone())
+            };
             witness.intended(&message)?;
-            if let Err(error) = self.send(topic, &message).await {
-                witness.refused(message.id());
-                return Err(error);
+            match self.send(topic, &message).await {
+                Err(error) => {
+                    witness.refused(message.id());
+                    return Err(error);
+                }
+                Ok(acceptance) => storing.push_back((message.id(), acceptance)),
             }
-            witness.accepted(message.id());
+            // One sync of the disk serves all that are on their way to it.
+            while storing.len() > STORING_MAX {
+                accept(storing.pop_front(), witness).await?;
+            }
+        }
+        while !storing.is_empty() {
+            accept(storing.pop_front(), witness).await?;
         }
         Ok(())
     }
@@ -119,10 +145,13 @@ impl Sender {
     /// Waits until everything has its outcome, and ends.
     pub async fn close(self, patience: Duration) {
         match self {
-            Self::Safe(producer) => {
+            Self::Safe { producer, outbox } => {
                 let report = producer.close(patience).await;
-                if !report.unsent.is_empty() {
-                    tracing::warn!(unsent = report.unsent.len(), "not sent");
+                let left = report.kept + report.unsent.len() as u64;
+                if 0 < left {
+                    tracing::warn!(left, outbox = %outbox.display(), "not delivered; it stays in the outbox");
+                } else if let Err(error) = std::fs::remove_dir_all(&outbox) {
+                    tracing::warn!(%error, outbox = %outbox.display(), "the empty outbox stays");
                 }
             }
             Self::Careless(producer) => {
@@ -134,10 +163,14 @@ impl Sender {
         }
     }
 
-    async fn send(&self, topic: &str, message: &Message<Value>) -> anyhow::Result<()> {
+    /// `None`: it is accepted already.
+    async fn send(
+        &self,
+        topic: &str,
+        message: &Message<Value>,
+    ) -> anyhow::Result<Option<Acceptance>> {
         match self {
-            // Its outcome goes to the witness.
-            Self::Safe(producer) => drop(producer.send(topic, message).await?),
+            Self::Safe { producer, .. } => return Ok(Some(producer.queue(topic, message).await?)),
             Self::Careless(producer) => {
                 let (value, id) = (message.to_json()?, Box::new(message.id()));
                 let mut record = BaseRecord::with_opaque_to(topic, id).payload(value.as_bytes());
@@ -145,8 +178,28 @@ impl Sender {
                 producer.send(record).map_err(|(error, _)| error)?;
             }
         }
-        Ok(())
+        Ok(None)
     }
+}
+
+/// Waits until a message is on disk, if it has to be.
+async fn accept(
+    message: Option<(Uuid, Option<Acceptance>)>,
+    witness: &Witness,
+) -> anyhow::Result<()> {
+    let Some((id, acceptance)) = message else { return Ok(()) };
+    if let Some(acceptance) = acceptance {
+        match acceptance.await {
+            // Its outcome goes to the witness.
+            Ok(delivery) => drop(delivery),
+            Err(error) => {
+                witness.refused(id);
+                return Err(error.into());
+            }
+        }
+    }
+    witness.accepted(id);
+    Ok(())
 }
 
 /// Tells the witness what the control's producer is told.

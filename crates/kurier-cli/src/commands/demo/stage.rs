@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use kurier::{
     Admin, BatchMessageConsumer, ClientConfig, ClientError, ConsumeError, ConsumeReport, Context,
-    Failure, Message, MessageDecoder, NewTopic, Received, SingleMessageConsumer,
+    Failure, Message, MessageDecoder, Monitor, Received, SingleMessageConsumer,
 };
 use kurier_broker::EmbeddedCluster;
 use serde_json::Value;
@@ -15,8 +15,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::sender::Sender;
 use super::story::Story;
+use super::window::Window;
 use super::witness::{BATCH, SINGLE, Witness};
-use super::{Demo, audit};
+use super::{Demo, Named, audit};
+use crate::commands::scratch::Scratch;
 use crate::output::counted;
 
 /// Everybody who takes part.
@@ -28,6 +30,8 @@ pub struct Stage {
     /// The topic on the user's cluster, to be deleted in the end.
     borrowed: Option<Admin>,
     keep: bool,
+    monitor: Monitor,
+    window: Option<Window>,
     witness: Arc<Witness>,
     consumers: Vec<Instance>,
     started: usize,
@@ -66,11 +70,15 @@ impl Stage {
         story: &Arc<Story>,
         witness: &Arc<Witness>,
     ) -> anyhow::Result<Self> {
-        let mut stage = match &demo.bootstrap {
+        let mut stage = match &demo.cluster {
             None => Self::embedded(story, witness).await?,
-            Some(bootstrap) => Self::borrowed(bootstrap, story, witness).await?,
+            Some(named) => Self::borrowed(named, demo.patience, story, witness).await?,
         };
         stage.keep = demo.keep;
+        stage.window = Window::open(&demo.dashboard, &stage.bootstrap, &stage.monitor).await?;
+        if let Some(window) = &stage.window {
+            story.tell(&format!("the dashboard is at http://{}", window.address()));
+        }
         for _ in 0..2 {
             stage.join(story)?;
         }
@@ -79,9 +87,10 @@ impl Stage {
             story.tell("the control: a producer with acks=1, as many are set up");
             Sender::careless(&stage.bootstrap, Arc::clone(witness))?
         } else {
-            Sender::safe(&stage.bootstrap, Arc::clone(story), Arc::clone(witness)).await?
+            Sender::safe(&stage.bootstrap, &stage.monitor, Arc::clone(story), Arc::clone(witness))
+                .await?
         };
-        story.tell("the producer sends 2,000 earthquakes a second, keyed by network");
+        story.tell("the producer sends 2,000 earthquakes a second, keyed by network, and one thing that is none");
         stage.send(sender);
         Ok(stage)
     }
@@ -104,26 +113,24 @@ impl Stage {
     }
 
     async fn borrowed(
-        bootstrap: &str,
+        Named { bootstrap, by }: &Named,
+        patience: Duration,
         story: &Story,
         witness: &Arc<Witness>,
     ) -> anyhow::Result<Self> {
-        let admin = Admin::connect(&ClientConfig::new(bootstrap))?;
-        let brokers = admin.cluster_info().await?.brokers.len();
-        let name = uuid::Uuid::new_v4().simple().to_string();
-        let topic = format!("kurier-demo-{}", &name[..8]);
-        let replicas = u16::try_from(brokers.clamp(1, 3))?;
-        let mut wanted = NewTopic::new(&topic).partitions(PARTITIONS).replication(replicas);
-        if replicas == 3 {
-            wanted = wanted.config("min.insync.replicas", "2");
+        if let Some(by) = by {
+            story.tell(&format!(
+                "on your cluster {bootstrap}, which {by} names; where none is named there is an embedded one"
+            ));
         }
-        admin.create_topic(&wanted).await?;
+        let admin = Admin::connect(&ClientConfig::new(bootstrap.as_str()))?.with_timeout(patience);
+        let Scratch { topic, replicas } = Scratch::make(&admin, "kurier-demo", PARTITIONS).await?;
         story.tell(&format!(
             "topic {topic} on {bootstrap}: {PARTITIONS} partitions, {replicas} replicas"
         ));
         story.tell("stop and start your brokers as you like; the verdict comes in the end");
         let groups = Groups { single: format!("{topic}-single"), batch: format!("{topic}-batch") };
-        Ok(Self::new(None, Some(admin), bootstrap.to_owned(), topic, groups, witness))
+        Ok(Self::new(None, Some(admin), bootstrap.clone(), topic, groups, witness))
     }
 
     fn new(
@@ -141,6 +148,8 @@ impl Stage {
             groups,
             borrowed,
             keep: false,
+            monitor: Monitor::default(),
+            window: None,
             witness: Arc::clone(witness),
             consumers: Vec::new(),
             started: 0,
@@ -171,7 +180,7 @@ impl Stage {
         let (witness, saw) = (Arc::clone(&self.witness), Arc::clone(&self.witness));
         let handler = move |message: Arc<Received<Message<Value>>>, _: Context| {
             witness.given(&message);
-            std::future::ready(Ok::<(), Failure>(()))
+            std::future::ready(earthquake(&message))
         };
         let (shutdown, instance) = (CancellationToken::new(), name.clone());
         let run = SingleMessageConsumer::builder(&self.bootstrap, self.topic.as_str())
@@ -179,6 +188,9 @@ impl Stage {
             .instance(&name)
             .decoder(MessageDecoder::<Value>::default())
             .on_event(move |event| saw.saw(SINGLE, &instance, event))
+            .dead_letter(self.letters())
+            .create_dead_letter(true)
+            .monitor(&self.monitor)
             .run(handler, shutdown.clone());
         self.consumers.push(Instance { name, single: true, shutdown, run: tokio::spawn(run) });
         Ok(())
@@ -190,7 +202,7 @@ impl Stage {
         let (witness, saw) = (Arc::clone(&self.witness), Arc::clone(&self.witness));
         let handler = move |batch: Arc<kurier::Batch<Message<Value>>>, _: Context| {
             batch.items().iter().for_each(|received| witness.given(received));
-            std::future::ready(Ok::<_, Failure>(batch.all_done()))
+            std::future::ready(Ok::<_, Failure>(batch.outcomes(earthquake)))
         };
         let (shutdown, instance) = (CancellationToken::new(), name.clone());
         let run = BatchMessageConsumer::builder(&self.bootstrap, self.topic.as_str())
@@ -198,6 +210,9 @@ impl Stage {
             .instance(&name)
             .decoder(MessageDecoder::<Value>::default())
             .on_event(move |event| saw.saw(BATCH, &instance, event))
+            .dead_letter(self.letters())
+            .create_dead_letter(true)
+            .monitor(&self.monitor)
             .run(handler, shutdown.clone());
         self.consumers.push(Instance { name, single: false, shutdown, run: tokio::spawn(run) });
         Ok(())
@@ -271,6 +286,13 @@ impl Stage {
         }
     }
 
+    /// What came of it: so many messages were lost.
+    pub fn judged(&self, lost: u64) {
+        if let Some(window) = &self.window {
+            window.judged(lost);
+        }
+    }
+
     /// How many nodes were killed.
     pub fn kills(&self) -> u64 {
         self.kills
@@ -297,14 +319,25 @@ impl Stage {
             found.len()
         ));
         self.witness.audited(&self.topic, found);
+        let letters = audit::letters(&self.bootstrap, &self.letters()).await?;
+        story.tell(&format!("{} holds {}", self.letters(), counted(letters.len(), "dead letter")));
+        let kind = |group: &str| if group == self.groups.single { SINGLE } else { BATCH };
+        let places = letters.into_iter().map(|it| (kind(&it.group).to_owned(), it.source));
+        self.witness.letters_found(places.collect());
         Ok(())
     }
 
-    /// Leaves everything as it is: an embedded cluster goes on until interrupted.
+    /// The dead-letter topic of both groups.
+    fn letters(&self) -> String {
+        format!("{}.dlq", self.topic)
+    }
+
+    /// Leaves everything as it is: an embedded cluster and its dashboard go on until interrupted.
     pub async fn keep(&self, story: &Story, interrupted: &CancellationToken) {
         let (topic, bootstrap) = (&self.topic, &self.bootstrap);
         if self.cluster.is_some() {
-            story.tell(&format!("the cluster stays: {bootstrap}, topic {topic}; Ctrl-C ends it"));
+            let stays = self.window.as_ref().map_or("stays", |_| "and its dashboard stay");
+            story.tell(&format!("the cluster {stays}: {bootstrap}, topic {topic}; Ctrl-C ends it"));
             interrupted.cancelled().await;
         } else {
             story.tell(&format!("topic {topic} stays on {bootstrap}"));
@@ -313,11 +346,17 @@ impl Stage {
 
     /// The cluster closes; a topic on the user's cluster is deleted, unless it is to be kept.
     pub async fn close(self) {
+        let topics = [self.topic.clone(), self.letters()];
+        if let Some(window) = self.window {
+            window.close().await;
+        }
         if let Some(admin) = self.borrowed {
             if !self.keep {
-                let deleted: Result<(), ClientError> = admin.delete_topic(&self.topic).await;
-                if let Err(error) = deleted {
-                    tracing::warn!(%error, topic = self.topic, "the topic stays");
+                for topic in topics {
+                    let deleted: Result<(), ClientError> = admin.delete_topic(&topic).await;
+                    if let Err(error) = deleted {
+                        tracing::warn!(%error, topic, "the topic stays");
+                    }
                 }
             }
             admin.close().await;
@@ -325,6 +364,14 @@ impl Stage {
         if let Some(cluster) = self.cluster {
             cluster.close().await;
         }
+    }
+}
+
+/// Handles an earthquake, which is not much work, and rejects what is none.
+fn earthquake(message: &Received<Message<Value>>) -> Result<(), Failure> {
+    match message.value().map(Message::content) {
+        Some(Value::Object(_)) => Ok(()),
+        _ => Err(Failure::reject("no earthquake")),
     }
 }
 

@@ -1,8 +1,9 @@
 //! Writes down what becomes of each message: the ledger, fed from many threads.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use kurier::{
@@ -26,7 +27,17 @@ pub struct Witness {
     begun: Instant,
     handled: AtomicU64,
     rebalances: AtomicU64,
+    letters: Mutex<Letters>,
     story: Arc<Story>,
+}
+
+/// Dead letters: what consumers said, and what is there.
+#[derive(Debug, Default)]
+struct Letters {
+    /// By group and place of the original.
+    told: BTreeSet<(String, Position)>,
+    /// `None` before anyone has looked.
+    found: Option<BTreeSet<(String, Position)>>,
 }
 
 impl Witness {
@@ -37,6 +48,7 @@ impl Witness {
             begun: Instant::now(),
             handled: AtomicU64::new(0),
             rebalances: AtomicU64::new(0),
+            letters: Mutex::default(),
             story,
         }
     }
@@ -105,6 +117,16 @@ impl Witness {
             }
             ConsumerEvent::WaitingForCluster { .. } => format!("{instance} waits for the cluster"),
             ConsumerEvent::ClusterBack => format!("{instance} is connected again"),
+            ConsumerEvent::DeadLettered { partition, offset, reason, receipt, .. } => {
+                let place = Position::new(partition.clone(), *offset);
+                let line =
+                    format!("{instance} gives up {place} ({reason}): copied to {}", receipt.topic);
+                self.letters().told.insert((group.to_owned(), place));
+                line
+            }
+            ConsumerEvent::DeadLetterWaiting { topic, reason, .. } => {
+                format!("{instance} waits for {topic}: {reason}")
+            }
             ConsumerEvent::PartitionStopped(stopped) => {
                 format!("{instance} had to stop a partition: {stopped:?}")
             }
@@ -116,6 +138,25 @@ impl Witness {
     /// What the topic holds in the end: from now on that decides what is lost.
     pub fn audited(&self, topic: &str, found: Vec<Seen>) {
         self.with(|ledger, at| ledger.audited(topic, found, at));
+    }
+
+    /// What the dead-letter topic holds in the end, by group and place of the original.
+    pub fn letters_found(&self, found: BTreeSet<(String, Position)>) {
+        self.letters().found = Some(found);
+    }
+
+    /// How many messages of a group are dead letters, by what is there, else by what was said.
+    pub fn dead_lettered(&self, group: &str) -> u64 {
+        let letters = self.letters();
+        let all = letters.found.as_ref().unwrap_or(&letters.told);
+        all.iter().filter(|(of, _)| of == group).count() as u64
+    }
+
+    /// How many are said to be dead letters, and are not there.
+    pub fn letters_missing(&self) -> u64 {
+        let letters = self.letters();
+        let missing = |found: &BTreeSet<_>| letters.told.difference(found).count() as u64;
+        letters.found.as_ref().map_or(0, missing)
     }
 
     /// Accepted, delivered and under way, and how often handlers were done, for the line of counters.
@@ -150,6 +191,10 @@ impl Witness {
     /// How often a rebalance took partitions from an instance.
     pub fn rebalances(&self) -> u64 {
         self.rebalances.load(Ordering::Relaxed)
+    }
+
+    fn letters(&self) -> MutexGuard<'_, Letters> {
+        self.letters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn with<T>(&self, write: impl FnOnce(&mut Ledger, Duration) -> T) -> T {

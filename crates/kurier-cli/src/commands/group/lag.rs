@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use kurier::{Admin, GroupLag, LagRow, TopicPartition};
 use serde_json::{Value, json};
 
-use super::rows;
+use super::{is_missing, rows};
 use crate::args::{Global, Watch};
 use crate::commands::watch::{self, Sight};
 use crate::exit::Exit;
@@ -22,7 +22,7 @@ pub async fn run(
     admin: &Admin,
     (global, signals): (&Global, &Signals),
 ) -> anyhow::Result<Exit> {
-    watch::look(every, global, signals, async || {
+    watch::look(every, global, signals, is_missing, async || {
         let lag = admin.lag(group).await?;
         let uncounted = uncounted(&lag);
         let total: i64 = lag.rows.iter().filter_map(LagRow::lag).sum();

@@ -7,7 +7,8 @@ mod plan;
 mod reset;
 mod saved;
 
-use kurier::{Admin, GroupLag, LagRow};
+use kurier::{Admin, ClientError, GroupLag, LagRow};
+use rdkafka::error::RDKafkaErrorCode;
 use serde_json::{Value, json};
 
 use crate::args::{Global, GroupCommand, Output};
@@ -60,6 +61,14 @@ pub async fn run(
     }
     admin.close().await;
     Ok(exit)
+}
+
+/// Whether a group is not there: one that is watched may come.
+fn is_missing(error: &anyhow::Error) -> bool {
+    matches!(
+        error.downcast_ref(),
+        Some(ClientError::Kafka { code: RDKafkaErrorCode::GroupIdNotFound, .. })
+    )
 }
 
 async fn delete(admin: &Admin, group: &str, is_json: bool) -> anyhow::Result<()> {

@@ -11,6 +11,7 @@ use super::members::refuse_members;
 use super::plan::{Goal, Present, Step};
 use super::saved;
 use crate::args::{Chosen, Output, Place, ResetArgs};
+use crate::commands::missing::explained;
 use crate::exit::{Exit, UsageError};
 use crate::output::{self, counted, known};
 
@@ -75,7 +76,7 @@ async fn chosen(
 ) -> anyhow::Result<Vec<TopicPartition>> {
     let mut all = BTreeSet::new();
     for Chosen { topic, partitions } in &args.topics {
-        let described = admin.describe_topic(topic).await?.topic_partitions();
+        let described = partitions_of(admin, topic).await?;
         if let Some(missing) = partitions
             .iter()
             .find(|number| !described.iter().any(|partition| partition.partition.0 == **number))
@@ -91,7 +92,7 @@ async fn chosen(
     if args.topics.is_empty() {
         let topics: BTreeSet<_> = committed.keys().map(|partition| &partition.topic).collect();
         for topic in topics {
-            all.extend(admin.describe_topic(topic).await?.topic_partitions());
+            all.extend(partitions_of(admin, topic).await?);
         }
     }
     if all.is_empty() {
@@ -102,6 +103,11 @@ async fn chosen(
     Ok(all.into_iter().collect())
 }
 
+async fn partitions_of(admin: &Admin, topic: &str) -> anyhow::Result<Vec<TopicPartition>> {
+    let described = explained(admin, topic, admin.describe_topic(topic).await).await?;
+    Ok(described.topic_partitions())
+}
+
 /// These partitions, if they are all there.
 async fn there(
     admin: &Admin,
@@ -110,7 +116,7 @@ async fn there(
     let topics: BTreeSet<_> = partitions.iter().map(|partition| &partition.topic).collect();
     let mut described = BTreeSet::new();
     for topic in topics {
-        described.extend(admin.describe_topic(topic).await?.topic_partitions());
+        described.extend(partitions_of(admin, topic).await?);
     }
     match partitions.iter().find(|partition| !described.contains(*partition)) {
         Some(missing) => bail!("{missing} is not there"),

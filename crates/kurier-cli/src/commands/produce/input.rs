@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::args::{Input, ProduceArgs, Sample};
+use crate::exit::UsageError;
 
 /// Lines in chunks; an error is that of one file, and the others go on.
 pub(super) type Lines = mpsc::Receiver<io::Result<Vec<Line>>>;
@@ -43,6 +44,27 @@ pub(super) fn source(args: &ProduceArgs) -> Lines {
         None => files.iter().for_each(|file: &PathBuf| read_file(file, input, &out)),
     });
     lines
+}
+
+/// Whether all files are there: a name that is wrong is told before anything is sent.
+///
+/// # Errors
+/// Which one can't be read, and why.
+pub(super) fn check(files: &[PathBuf]) -> Result<(), UsageError> {
+    for file in files.iter().filter(|file| *file != Path::new("-")) {
+        let wrong = |reason: String| {
+            UsageError(format!("the input {}: {reason}; nothing was sent", file.display()))
+        };
+        let kind = std::fs::metadata(file).map_err(|error| wrong(error.to_string()))?;
+        if kind.is_dir() {
+            return Err(wrong("it is a folder".to_owned()));
+        }
+        // To open a pipe is to wait for its writer.
+        if kind.is_file() {
+            File::open(file).map_err(|error| wrong(error.to_string()))?;
+        }
+    }
+    Ok(())
 }
 
 type Out = mpsc::Sender<io::Result<Vec<Line>>>;

@@ -5,24 +5,26 @@ mod accepting;
 mod input;
 mod outcome;
 mod outgoing;
-mod pace;
+mod patience;
 mod tally;
 
+use std::num::NonZeroU64;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use kurier::{
-    DeliveryProfile, DeliveryReport, MessageProducer, Monitor, NotAccepting, ProducerEvent,
-    SendError,
+    DeliveryProfile, DeliveryReport, HealthHandle, MessageProducer, Monitor, NotAccepting,
+    ProducerEvent, SendError,
 };
 
 use self::accepting::{Accepting, Unaccepted};
 use self::input::{Line, Lines, source};
 use self::outcome::Outcome;
 use self::outgoing::outgoing;
-use self::pace::Pace;
+pub use self::patience::Patience;
 use self::tally::Tally;
+use super::pace::Pace;
 use super::{monitored, reach};
 use crate::args::{Delivery, Global, Input, ProduceArgs, ReportKind, Sample};
 use crate::exit::{Exit, UsageError};
@@ -35,6 +37,7 @@ use crate::signals::Signals;
 /// When the configuration is not right, or the producer can't go on.
 pub async fn run(args: ProduceArgs, global: &Global, signals: &Signals) -> anyhow::Result<Exit> {
     check(&args)?;
+    input::check(&args.files)?;
     let served = monitored::serve(args.metrics.as_deref()).await?;
     // With an outbox a message is safe without a cluster.
     if args.outbox.dir.is_none() {
@@ -44,11 +47,12 @@ pub async fn run(args: ProduceArgs, global: &Global, signals: &Signals) -> anyho
         wait_for_topic(&args.topic, global, signals).await?;
     }
     let begun = Instant::now();
-    let tally = Arc::new(Tally::default());
+    let has_outbox = args.outbox.dir.is_some();
+    let tally = Arc::new(Tally { has_outbox, ..Tally::default() });
     let monitor = served.as_ref().map(|served| &served.monitor);
-    let producer = producer(&args, global, &tally, monitor).await?;
+    let (producer, health) = producer(&args, global, &tally, monitor).await?;
     let mut lines = source(&args);
-    let mut pace = Pace::new(args.rate);
+    let mut pace = Pace::new(args.rate.map(NonZeroU64::get));
     let mut next_line = None;
     let mut accepting = Accepting::new(&args, &tally);
     let sending = async {
@@ -82,16 +86,16 @@ pub async fn run(args: ProduceArgs, global: &Global, signals: &Signals) -> anyho
             }
         }
     };
-    let told = OnceLock::new();
+    let patience = Patience::new(signals, args.outbox.dir.is_some().then_some(health));
     let sent = tokio::select! {
         sent = sending => sent,
-        () = no_more_patience(signals, &told) => Ok(()),
+        () = patience.over() => Ok(()),
     };
     let mut failed_before = 0;
     let report = tokio::select! {
         report = producer.close(global.timeout.unwrap_or(FOR_EVER)) => Some(report),
         // The producer's thread may be held by a report that nobody reads.
-        () = no_more_patience(signals, &told) => {
+        () = patience.over() => {
             failed_before = tally.failed.load(Ordering::Relaxed);
             tokio::time::timeout(LAST_WAIT, producer.close(Duration::ZERO)).await.ok()
         }
@@ -112,7 +116,6 @@ pub async fn run(args: ProduceArgs, global: &Global, signals: &Signals) -> anyho
         Some(Sample::Endless) => None,
         _ => unaccepted.or(next_line).or_else(|| first_of(lines.try_recv().ok()?.ok()?)),
     };
-    let has_outbox = args.outbox.dir.is_some();
     let (unsent, kept) = match report {
         Some(report) => (report.unsent.len() as u64, report.kept),
         // Without a report, what has failed since is on its way into it.
@@ -157,19 +160,15 @@ async fn wait_for_topic(topic: &str, global: &Global, signals: &Signals) -> anyh
 
 /// Longer than any process lives; a year.
 pub(super) const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-/// How long a producer that was told to end waits for its acknowledgements. Supervisors follow a SIGTERM
-/// with a SIGKILL, which could say nothing of what is left.
-const SHUTDOWN: Duration = Duration::from_secs(30);
-/// An end that takes longer than this is told of.
-const SOON: Duration = Duration::from_secs(1);
 /// How long a producer whose time is up may take to say what it could not send.
 const LAST_WAIT: Duration = Duration::from_secs(3);
+
 async fn producer(
     args: &ProduceArgs,
     global: &Global,
     tally: &Arc<Tally>,
     monitor: Option<&Monitor>,
-) -> anyhow::Result<MessageProducer> {
+) -> anyhow::Result<(MessageProducer, HealthHandle)> {
     let noted = Arc::clone(tally);
     let (tally, each) = (Arc::clone(tally), args.report == ReportKind::Each);
     let mut builder = MessageProducer::builder(global.bootstrap());
@@ -189,27 +188,8 @@ async fn producer(
     if let Some(monitor) = monitor {
         builder = builder.monitor(monitor);
     }
-    Ok(builder.build().await?)
-}
-
-/// Ends with the second signal, or [`SHUTDOWN`] after the first, which it notes in `told`: whoever waits
-/// again has what is left of that time.
-pub(super) async fn no_more_patience(signals: &Signals, told: &OnceLock<Instant>) {
-    let late = async {
-        signals.drain.cancelled().await;
-        let told = *told.get_or_init(Instant::now);
-        tokio::time::sleep_until((told + SOON).into()).await;
-        if told.elapsed() < SHUTDOWN {
-            tracing::info!(
-                "ending: waits up to {SHUTDOWN:?} for acknowledgements; a second signal ends it"
-            );
-        }
-        tokio::time::sleep_until((told + SHUTDOWN).into()).await;
-    };
-    tokio::select! {
-        () = late => {}
-        () = signals.leave.cancelled() => {}
-    }
+    let health = builder.health();
+    Ok((builder.build().await?, health))
 }
 
 fn first_of(chunk: Vec<Line>) -> Option<(Arc<str>, u64)> {
@@ -225,7 +205,7 @@ async fn next(lines: &mut Lines, signals: &Signals, tally: &Tally) -> Option<Vec
                 Ok(chunk) => return Some(chunk),
                 // Said where it happened; the other files go on.
                 Err(error) => {
-                    tally.bad.fetch_add(1, Ordering::Relaxed);
+                    tally.unread.fetch_add(1, Ordering::Relaxed);
                     tracing::error!("{error}");
                 }
             },

@@ -21,6 +21,8 @@ pub(super) struct Outcome {
     /// Given up, beside what was only not sent in time.
     failed: u64,
     bad: u64,
+    /// Files that could not be read to their end.
+    unread: u64,
     unsent: u64,
     /// With an outbox: safe in it, and not delivered.
     kept: Option<u64>,
@@ -46,6 +48,7 @@ impl Outcome {
             delivered: tally.delivered.load(Ordering::Relaxed),
             failed: tally.failed.load(Ordering::Relaxed).saturating_sub(unsent),
             bad: tally.bad.load(Ordering::Relaxed),
+            unread: tally.unread.load(Ordering::Relaxed),
             unsent,
             kept,
             damaged: tally.damaged.load(Ordering::Relaxed),
@@ -57,19 +60,25 @@ impl Outcome {
 
     /// One line, or one object.
     pub(super) fn print(&self, topic: &str, form: Output) -> io::Result<()> {
-        let Self { delivered, failed, bad, unsent, kept, damaged, .. } = self;
+        let Self { delivered, failed, bad, unread, unsent, kept, damaged, .. } = self;
         let seconds = self.took.as_secs_f64();
         match form {
             Output::Json => output::json(&json!({
                 "event": "summary", "topic": topic, "seconds": seconds, "delivered": delivered,
-                "failed": failed, "bad_lines": bad, "unsent": unsent, "kept": kept,
+                "failed": failed, "bad_lines": bad, "unread_files": unread, "unsent": unsent, "kept": kept,
                 "damaged": kept.map(|_| damaged),
             })),
             Output::Table => {
+                // What failed with an outbox lies there, too.
+                let aside = if kept.is_some() && 0 < *failed { " and put aside" } else { "" };
                 let kept = kept.map(|kept| format!(", {kept} kept in the outbox"));
+                let unread = match unread {
+                    0 => String::new(),
+                    unread => format!(", {} not read to the end", counted(*unread, "file")),
+                };
                 let damaged = if 0 < *damaged { ", DAMAGED" } else { "" };
                 output::text(&format!(
-                    "{} delivered to {topic} in {seconds:.1} s; {failed} failed, {}, {unsent} unsent{}{damaged}\n",
+                    "{} delivered to {topic} in {seconds:.1} s; {failed} failed{aside}, {}{unread}, {unsent} unsent{}{damaged}\n",
                     counted(*delivered, "message"),
                     counted(*bad, "bad line"),
                     kept.unwrap_or_default(),
@@ -93,7 +102,8 @@ impl Outcome {
         if 0 < kept {
             tracing::error!(
                 kept,
-                "incomplete: these messages are safe in the outbox and not delivered"
+                "incomplete: these messages are safe in the outbox and not delivered; the next start with it, or `kurier \
+                 outbox drain`, sends them"
             );
         }
         if 0 < self.damaged {
@@ -102,7 +112,7 @@ impl Outcome {
             Exit::Incomplete
         } else if self.refused {
             Exit::Unauthorized
-        } else if 0 < self.failed + self.bad || self.unprinted {
+        } else if 0 < self.failed + self.bad + self.unread || self.unprinted {
             Exit::Failed
         } else {
             signals.exit()

@@ -14,6 +14,10 @@ pub(super) struct Tally {
     pub(super) delivered: AtomicU64,
     pub(super) failed: AtomicU64,
     pub(super) bad: AtomicU64,
+    /// What no broker takes is put aside in an outbox, with the reason.
+    pub(super) has_outbox: bool,
+    /// Files that could not be read to their end.
+    pub(super) unread: AtomicU64,
     /// Places of the outbox that can't be read: accepted messages that are not delivered.
     pub(super) damaged: AtomicU64,
     /// The cluster does not let this client in, or not write.
@@ -41,7 +45,9 @@ impl Tally {
         count.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = &report.outcome {
             self.refused.fetch_or(exit::is_refusal(error.code), Ordering::Relaxed);
-            tracing::error!(ticket = report.ticket.0, "{error}");
+            let aside = self.has_outbox && !error.is_kept();
+            let aside = if aside { "; put aside in the outbox" } else { "" };
+            tracing::error!(ticket = report.ticket.0, "{error}{aside}");
         }
         if each {
             self.print(&reported(report));

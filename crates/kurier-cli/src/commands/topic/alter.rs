@@ -5,6 +5,7 @@ use kurier::{Admin, ConfigChanges};
 use serde_json::{Map, Value, json};
 
 use crate::args::{AlterArgs, Output};
+use crate::commands::missing::explained;
 use crate::exit::UsageError;
 use crate::output::{self, counted};
 
@@ -15,7 +16,8 @@ use crate::output::{self, counted};
 pub async fn run(args: AlterArgs, admin: &Admin, form: Output) -> anyhow::Result<()> {
     let AlterArgs { name, partitions, set, unset } = args;
     let changes = changes(&set, &unset)?;
-    let before = admin.describe_topic(&name).await?.partitions.len();
+    let before = explained(admin, &name, admin.describe_topic(&name).await).await?;
+    let before = before.partitions.len();
     if !changes.is_empty() {
         admin.alter_topic(&name, &changes).await?;
     }

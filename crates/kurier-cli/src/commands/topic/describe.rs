@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::ailments::{Ailment, min_isr};
 use crate::args::{DescribeArgs, Global};
+use crate::commands::missing::explained;
 use crate::commands::watch::{self, Sight};
 use crate::exit::Exit;
 use crate::output::{self, counted, known};
@@ -25,18 +26,24 @@ pub async fn run(
     (global, signals): (&Global, &Signals),
 ) -> anyhow::Result<Exit> {
     let wanted = wanted(args);
-    watch::look(&args.watch, global, signals, async || {
-        let mut sight = Sight { text: String::new(), objects: Vec::new() };
-        for topic in topics(admin, &args.names).await? {
-            let seen = Seen::of(admin, topic, &wanted).await?;
-            if !wanted.is_empty() && seen.partitions.is_empty() {
-                continue;
+    watch::look(
+        &args.watch,
+        global,
+        signals,
+        |_| false,
+        async || {
+            let mut sight = Sight { text: String::new(), objects: Vec::new() };
+            for topic in topics(admin, &args.names).await? {
+                let seen = Seen::of(admin, topic, &wanted).await?;
+                if !wanted.is_empty() && seen.partitions.is_empty() {
+                    continue;
+                }
+                sight.text += &seen.text(wanted.is_empty());
+                sight.objects.push(seen.object());
             }
-            sight.text += &seen.text(wanted.is_empty());
-            sight.objects.push(seen.object());
-        }
-        Ok(sight)
-    })
+            Ok(sight)
+        },
+    )
     .await
 }
 
@@ -58,7 +65,7 @@ async fn topics(admin: &Admin, names: &[String]) -> anyhow::Result<Vec<TopicDesc
     }
     let mut all = Vec::new();
     for name in names {
-        all.push(admin.describe_topic(name).await?);
+        all.push(explained(admin, name, admin.describe_topic(name).await).await?);
     }
     Ok(all)
 }

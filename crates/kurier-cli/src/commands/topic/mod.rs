@@ -2,15 +2,17 @@
 
 mod ailments;
 mod alter;
+mod create;
 mod describe;
 
-use kurier::{NewTopic, ReadUntil, TopicReader};
+use kurier::{ReadUntil, TopicReader};
 use serde_json::json;
 
+use super::missing::explained;
 use super::tail;
 use crate::args::{Global, Output, TopicCommand};
 use crate::exit::Exit;
-use crate::output::{self, counted};
+use crate::output;
 use crate::signals::Signals;
 
 /// Does what was asked.
@@ -26,26 +28,7 @@ pub async fn run(
     let is_json = global.output == Output::Json;
     let mut exit = Exit::Done;
     match command {
-        TopicCommand::Create { name, partitions, replication, configs } => {
-            let replication = match replication {
-                Some(replication) => replication,
-                None => u16::try_from(admin.cluster_info().await?.brokers.len().clamp(1, 3))?,
-            };
-            let mut topic = NewTopic::new(&name).partitions(partitions).replication(replication);
-            for (key, value) in configs {
-                topic = topic.config(key, value);
-            }
-            admin.create_topic(&topic).await?;
-            if is_json {
-                output::json(
-                    &json!({ "topic": name, "partitions": partitions, "replication": replication }),
-                )?;
-            } else {
-                let (partitions, replicas) =
-                    (counted(partitions, "partition"), counted(replication, "replica"));
-                output::text(&format!("created {name}: {partitions}, {replicas}\n"))?;
-            }
-        }
+        TopicCommand::Create(args) => create::run(args, &admin, global.output).await?,
         TopicCommand::List => {
             for topic in admin.list_topics().await?.iter().filter(|topic| !topic.internal) {
                 let partitions = topic.partitions.len();
@@ -61,7 +44,7 @@ pub async fn run(
         }
         TopicCommand::Alter(args) => alter::run(args, &admin, global.output).await?,
         TopicCommand::Delete { name } => {
-            admin.delete_topic(&name).await?;
+            explained(&admin, &name, admin.delete_topic(&name).await).await?;
             output::unless_unread(if is_json {
                 output::json(&json!({ "topic": name, "deleted": true }))
             } else {
@@ -71,7 +54,8 @@ pub async fn run(
         TopicCommand::Tail { name, from, decode, exit_at_end } => {
             let until = if exit_at_end { ReadUntil::End } else { ReadUntil::Closed };
             let config = global.client();
-            let reader = TopicReader::open(&admin, &config, &name, from, until).await?;
+            let reader = TopicReader::open(&admin, &config, &name, from, until).await;
+            let reader = explained(&admin, &name, reader).await?;
             admin.close().await;
             return tail::run(reader, decode, signals).await;
         }

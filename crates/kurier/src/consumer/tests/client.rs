@@ -19,14 +19,15 @@ fn keeper(bootstrap: &str) -> Keeper {
     let config = single(bootstrap).config().checked().unwrap();
     let properties = config.properties(2).unwrap();
     let mailbox = Arc::new(Mailbox::default());
-    let common = Arc::new(run::common(&config, &mailbox, Listener::default(), Arc::default()));
+    let common =
+        Arc::new(run::common(&config, None, &mailbox, Listener::default(), Arc::default()));
     let runtime = tokio::runtime::Handle::current();
     let lane = |mut lane: Lane| async move { while lane.records().await.is_some() {} };
     let mut keeper = Keeper::new(Parts {
         access: Access::of(&properties),
         settings: properties.iter().cloned().collect(),
         client: Arc::new(run::client(&properties, Arc::default()).unwrap()),
-        room: Room { messages: config.lane_messages_max, bytes: config.lane_bytes_max },
+        room: Room::of(&config),
         config,
         common,
         spawn: Box::new(move |held| spawn_on(&runtime, lane(held))),

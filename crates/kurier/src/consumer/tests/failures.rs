@@ -130,3 +130,82 @@ async fn a_listener_that_panics_stops_nothing() {
     assert_eq!((report.handled, report.stopped.len()), (100, 0));
     assert_eq!(report.closed, Closed::Clean);
 }
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0} is no customer")]
+struct NoCustomer(u64);
+
+/// One rule about errors for every handler, by their type; the batch's answers are asked one by one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_policy_decides_about_an_error_holds_for_single_messages_and_for_batches() {
+    let cluster = mock(1);
+    let bootstrap = cluster.bootstrap_servers();
+    produce(&bootstrap, numbered(1, 10));
+    let policy = patient().deciding(|error| {
+        if error.is::<NoCustomer>() { crate::Decision::Reject } else { crate::Decision::Retry }
+    });
+    let answer = |value, attempt| match (value, attempt) {
+        (3, 1) => Err(Failure::from("once more")),
+        (7, _) => Err(Failure::from(NoCustomer(7))),
+        _ => Ok(()),
+    };
+    let handler = move |message: Message, context: Context| {
+        std::future::ready(answer(value(&message), context.attempt()))
+    };
+    let one_by_one = single(&bootstrap).retry(&policy).exit_at_end(true);
+    let of_batches = move |batch: Arc<crate::Batch<bytes::Bytes>>, context: Context| {
+        let outcomes = batch.outcomes(|item| answer(value(item), context.attempt()));
+        std::future::ready(Ok::<_, Failure>(outcomes))
+    };
+    let batched = batches(&bootstrap).group("batches").retry(&policy).exit_at_end(true);
+    let never = CancellationToken::new;
+    for report in [
+        within(60, "one by one", one_by_one.run(handler, never())).await.unwrap(),
+        within(60, "a batch", batched.run(of_batches, never())).await.unwrap(),
+    ] {
+        let [stopped] = report.stopped.as_slice() else { panic!("{report:?}") };
+        assert_eq!((stopped.offset, report.retried), (Offset(7), 1));
+        assert_eq!(stopped.reason, "rejected: trying again is of no use: 7 is no customer");
+    }
+}
+
+/// Less room than one message for each partition; in partition 0 the first one hangs until all others of
+/// all partitions are done.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn partitions_share_the_room_of_the_consumer_and_one_that_hangs_takes_nothing_from_the_others()
+ {
+    const PARTITIONS: i32 = 8;
+    let cluster = mock(PARTITIONS);
+    let bootstrap = cluster.bootstrap_servers();
+    produce(&bootstrap, numbered(PARTITIONS, 400));
+    let seen = Arc::new(Seen::default());
+    let notes = Arc::clone(&seen);
+    let handler = move |message: Message, _: Context| {
+        let notes = Arc::clone(&notes);
+        async move {
+            let others = || {
+                let seen = notes.0.lock().unwrap();
+                seen.iter()
+                    .filter(|(of, _)| **of != at(0))
+                    .map(|(_, seen)| seen.len())
+                    .sum::<usize>()
+            };
+            while value(&message) == 0 && others() < 350 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            notes.note(&message);
+            Ok::<(), Failure>(())
+        }
+    };
+    for (group, calls) in [("one-by-one", None), ("keyed", Some(4))] {
+        seen.0.lock().unwrap().clear();
+        let mut run = single(&bootstrap).group(group).exit_at_end(true);
+        if let Some(calls) = calls {
+            run = run.concurrency(crate::Concurrency::PerKey(calls));
+        }
+        run.config_mut().in_flight_messages_max = 5;
+        let run = run.run(handler.clone(), CancellationToken::new());
+        let report = within(60, "all", run).await.unwrap();
+        assert_eq!((report.handled, report.ended), (400, Ended::AtEnd));
+    }
+}

@@ -6,6 +6,8 @@ mod client;
 mod ends;
 mod failures;
 mod health;
+mod keyed;
+mod letters;
 mod rebalances;
 mod speed;
 

@@ -195,6 +195,46 @@ async fn an_acknowledgement_after_the_partition_was_let_go_settles_nothing() {
     assert_eq!(committed(&bootstrap, "g", 2), BTreeMap::from([(0, 1), (1, 1)]));
 }
 
+/// It keeps its turns, so that whoever wonders why nothing is handled must be able to see it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handler_that_hangs_when_its_partition_is_gone_is_in_health_and_in_the_metrics() {
+    let cluster = mock(2);
+    let bootstrap = cluster.bootstrap_servers();
+    produce(&bootstrap, numbered(2, 2));
+    let (release, monitor) = (CancellationToken::new(), crate::Monitor::default());
+    let mut builder = quick(&bootstrap, "1").concurrency(crate::Concurrency::PerKey(4));
+    builder.config_mut().drain_deadline = Some(Duration::from_millis(300));
+    let builder = builder.monitor(&monitor);
+    let (health, gate, stop) = (builder.health(), release.clone(), CancellationToken::new());
+    let hangs = move |_: Message, _: Context| {
+        let gate = gate.clone();
+        async move {
+            gate.cancelled().await;
+            Ok::<(), Failure>(())
+        }
+    };
+    let first = tokio::spawn(builder.run(hangs, stop.clone()));
+    let in_work = |adrift| health.now().in_work.iter().filter(|it| it.adrift == adrift).count();
+    let counted = || {
+        let page = monitor.metrics();
+        let line = page.lines().find(|line| line.starts_with("kurier_consumer_handlers_adrift{"));
+        line.and_then(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
+    };
+    until("both are begun", || in_work(false) == 2).await;
+    assert_eq!((in_work(true), counted()), (0, Some(0)));
+    let stop_second = CancellationToken::new();
+    let takes = |_: Message, _: Context| std::future::ready(Ok::<(), Failure>(()));
+    let second = tokio::spawn(quick(&bootstrap, "2").run(takes, stop_second.clone()));
+    until("one is adrift", || (in_work(false), in_work(true)) == (1, 1)).await;
+    until("it is counted", || counted() == Some(1)).await;
+    release.cancel();
+    until("it has ended", || (in_work(true), counted()) == (0, Some(0))).await;
+    stop.cancel();
+    stop_second.cancel();
+    within(30, "the first ends", first).await.unwrap().unwrap();
+    within(30, "the second ends", second).await.unwrap().unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_lost_commits_nothing_and_is_delivered_again() {
     use rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID as UNKNOWN;
@@ -205,9 +245,14 @@ async fn what_is_lost_commits_nothing_and_is_delivered_again() {
     builder.config_mut().commit_interval = Duration::from_secs(60);
     let (lost, seen) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Seen::default()));
     let (told, notes, shutdown) = (Arc::clone(&lost), Arc::clone(&seen), CancellationToken::new());
-    let ask = bootstrap.clone();
+    let (ask, monitor) = (bootstrap.clone(), crate::Monitor::default());
+    let counted = |count| {
+        let line = format!("records_redelivered_total{{client=\"g-1\"}} {count}\n");
+        monitor.metrics().contains(&line)
+    };
     let run = tokio::spawn(
         builder
+            .monitor(&monitor)
             .on_event(move |event| {
                 if let ConsumerEvent::Lost { partitions, owned } = event {
                     let stored = committed(&ask, "g", 1);
@@ -223,8 +268,10 @@ async fn what_is_lost_commits_nothing_and_is_delivered_again() {
             ),
     );
     until("ten are handled", || seen.count() == 10).await;
+    assert!(counted(0), "nothing came twice yet: {}", monitor.metrics());
     cluster.request_errors(rdkafka::types::RDKafkaApiKey::Heartbeat, &[UNKNOWN]);
     until("they come again", || seen.count() == 20).await;
+    until("and are counted", || counted(10)).await;
     shutdown.cancel();
     let report = within(30, "the end", run).await.unwrap().unwrap();
     assert_eq!(*lost.lock().unwrap(), [(vec![at(0)], vec![], BTreeMap::new())]);

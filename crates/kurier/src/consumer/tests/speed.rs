@@ -80,3 +80,49 @@ async fn speed_beside_librdkafka_alone() {
         }
     }
 }
+
+/// Messages a second through one partition, each of which waits for a millisecond.
+async fn waiting(bootstrap: &str, group: &str, concurrency: crate::Concurrency, count: u64) -> f64 {
+    let (begun, handled) = (Arc::new(std::sync::OnceLock::new()), Arc::new(AtomicU64::new(0)));
+    let (first, counted) = (Arc::clone(&begun), Arc::clone(&handled));
+    let shutdown = CancellationToken::new();
+    let (stop, took) = (shutdown.clone(), Arc::new(Mutex::new(None)));
+    let last = Arc::clone(&took);
+    let handler = move |_: Message, _: Context| {
+        let begun = *first.get_or_init(Instant::now);
+        let (counted, stop, last) = (Arc::clone(&counted), stop.clone(), Arc::clone(&last));
+        async move {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            if counted.fetch_add(1, Ordering::Relaxed) + 1 == count {
+                *last.lock().unwrap() = Some(begun.elapsed());
+                stop.cancel();
+            }
+            Ok::<(), Failure>(())
+        }
+    };
+    let run = single(bootstrap).group(group).concurrency(concurrency).run(handler, shutdown);
+    let report = within(120, "all", run).await.unwrap();
+    assert!(count <= report.handled);
+    let took = took.lock().unwrap().unwrap();
+    count as f64 / took.as_secs_f64()
+}
+
+/// As above, with the name `many_keys`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement"]
+async fn many_keys_beside_one_at_a_time() {
+    let cluster = mock(1);
+    let bootstrap = cluster.bootstrap_servers();
+    let numbered = |number: usize| (Some((number % 1000).to_string()), "x".repeat(50));
+    super::keyed::produce_keyed(&bootstrap, (0..40_000).map(numbered));
+    for round in 0..3 {
+        let one = crate::Concurrency::PerPartition;
+        let one = waiting(&bootstrap, &format!("one-{round}"), one, 1_500).await;
+        let many = crate::Concurrency::PerKey(64);
+        let many = waiting(&bootstrap, &format!("many-{round}"), many, 40_000).await;
+        #[allow(clippy::print_stdout, reason = "a measurement is printed")]
+        {
+            println!("one at a time {one:.0}/s, 64 keys at once {many:.0}/s, {:.1}", many / one);
+        }
+    }
+}

@@ -10,15 +10,17 @@ use crate::outbox::disk::Append;
 
 /// A disk on which things go wrong when they are told to.
 #[derive(Debug, Default)]
-struct Faults {
+pub(super) struct Faults {
     /// Bytes that still fit, if there is an end to them.
-    room: Mutex<Option<u64>>,
+    pub(super) room: Mutex<Option<u64>>,
     /// Syncs of files that still succeed, if there is an end to them; each that fails has lost what was
     /// written since the last.
     syncs: Mutex<Option<u64>>,
     /// No file can be made: the folder is read-only.
     read_only: AtomicUsize,
     synced: AtomicU64,
+    /// The names that files were given later.
+    renamed: Mutex<Vec<(PathBuf, PathBuf)>>,
     /// Folders whose names were made durable.
     named: Mutex<Vec<PathBuf>>,
 }
@@ -56,6 +58,14 @@ impl Disk for Faulty {
         Ok(())
     }
 
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let length = std::fs::metadata(to).map_or(0, |file| file.len());
+        RealDisk.rename(from, to)?;
+        self.0.renamed.lock().unwrap().push((from.to_owned(), to.to_owned()));
+        self.0.gives_back(length);
+        Ok(())
+    }
+
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.0.named.lock().unwrap().push(path.to_owned());
         RealDisk.sync_dir(path)
@@ -67,6 +77,14 @@ impl Faulty {
         let safe = std::fs::metadata(path)?.len();
         let (path, faults) = (path.to_owned(), Arc::clone(&self.0));
         Ok(Box::new(FaultyFile { file, path, faults, safe }))
+    }
+}
+
+impl FaultyFile {
+    fn path(&self) -> PathBuf {
+        let renamed = self.faults.renamed.lock().unwrap();
+        let last = renamed.iter().rfind(|(from, _)| *from == self.path);
+        last.map_or_else(|| self.path.clone(), |(_, to)| to.clone())
     }
 }
 
@@ -86,13 +104,14 @@ impl Append for FaultyFile {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        let length = std::fs::metadata(&self.path)?.len();
+        let path = self.path();
+        let length = std::fs::metadata(&path)?.len();
         if let Some(left) = &mut *self.faults.syncs.lock().unwrap() {
             if *left == 0 {
                 // As Linux does: the pages count as clean from now on, and are not what was written.
-                let mut bytes = std::fs::read(&self.path)?;
+                let mut bytes = std::fs::read(&path)?;
                 bytes[self.safe as usize..].fill(0);
-                std::fs::write(&self.path, bytes)?;
+                std::fs::write(&path, bytes)?;
                 return Err(io::Error::other("input/output error"));
             }
             *left -= 1;
@@ -103,14 +122,14 @@ impl Append for FaultyFile {
     }
 
     fn truncate(&mut self, length: u64) -> io::Result<()> {
-        let before = std::fs::metadata(&self.path)?.len();
+        let before = std::fs::metadata(self.path())?.len();
         self.file.truncate(length)?;
         self.faults.gives_back(before - length);
         Ok(())
     }
 }
 
-fn faulty() -> (Arc<Faults>, Arc<dyn Disk>) {
+pub(super) fn faulty() -> (Arc<Faults>, Arc<dyn Disk>) {
     let faults = Arc::new(Faults::default());
     (Arc::clone(&faults), Arc::new(Faulty(faults)))
 }

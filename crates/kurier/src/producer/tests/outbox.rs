@@ -5,7 +5,7 @@ use super::remake::{
     Events, assert_all_delivered_in_order, break_client, firsts, heard, load, remade,
 };
 use super::*;
-use crate::{Condition, OutboxConfig, OutboxStatus, OutboxSync, WhenFull};
+use crate::{Condition, OutboxConfig, OutboxRejects, OutboxStatus, OutboxSync, WhenFull};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -207,6 +207,88 @@ async fn what_can_not_be_sent_after_a_restart_is_put_aside_with_the_reason_and_h
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_put_aside_is_delivered_in_its_order_once_the_reason_is_gone() {
+    use rdkafka::types::RDKafkaRespErr as Code;
+    let (cluster, dir) = (mock(), tempfile::tempdir().unwrap());
+    leave(&cluster, &dir, 0..20).await;
+    cluster.topic_error(TOPIC, Code::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART).unwrap();
+    let builder = MessageProducer::builder(cluster.bootstrap_servers());
+    let impatient = builder.property("topic.metadata.propagation.max.ms", "1000");
+    let producer = impatient.outbox(dir.path()).build().await.unwrap();
+    assert_eq!(within("the close", producer.close(SOON * 2)).await, CloseReport::default());
+    let status = OutboxStatus::read(dir.path()).unwrap();
+    assert_eq!((status.undelivered, status.rejected), (0, 20));
+    cluster.topic_error(TOPIC, Code::RD_KAFKA_RESP_ERR_NO_ERROR).unwrap();
+    assert_eq!(OutboxRejects::of(dir.path()).retry().unwrap().messages, 20);
+    let builder = MessageProducer::builder(cluster.bootstrap_servers());
+    let next = builder.outbox(dir.path()).build().await.unwrap();
+    assert_eq!(within("the close", next.close(SOON)).await, CloseReport::default());
+    assert!(firsts(&cluster)["key"].iter().copied().eq(0..20));
+    let status = OutboxStatus::read(dir.path()).unwrap();
+    assert_eq!((status.undelivered, status.rejected), (0, 0));
+}
+
+/// What memory has no room for meets the missing topic on its way out of the outbox.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_in_the_outbox_for_a_topic_that_vanishes_wait_until_it_is_back() {
+    let (cluster, dir, events) = (mock(), tempfile::tempdir().unwrap(), Events::default());
+    let patience = Duration::from_secs(3);
+    let producer = heard(&cluster, &events)
+        .property("topic.metadata.propagation.max.ms", patience.as_millis().to_string())
+        .property("topic.metadata.refresh.interval.ms", "100")
+        .outbox(dir.path())
+        .build()
+        .await
+        .unwrap();
+    within("the first", producer.send(TOPIC, &numbered(0)).await.unwrap()).await.unwrap();
+    // A topic that was made a moment ago is believed to be on its way.
+    tokio::time::sleep(patience).await;
+    let gone = rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+    cluster.topic_error(TOPIC, gone).unwrap();
+    let noticed = Duration::from_millis(600);
+    tokio::time::sleep(noticed).await;
+    // The first may be on its way out before the last was accepted: then that one is refused at once.
+    let mut end = 1;
+    while end < 20 && within("send", producer.send(TOPIC, &numbered(end))).await.is_ok() {
+        end += 1;
+    }
+    assert!(1 < end, "none was accepted");
+    events.wait(1, remade).await;
+    cluster.topic_error(TOPIC, rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR).unwrap();
+    assert_eq!(within("the close", producer.close(SOON)).await, CloseReport::default());
+    let status = OutboxStatus::read(dir.path()).unwrap();
+    assert_eq!((status.undelivered, status.rejected), (0, 0));
+    assert!(firsts(&cluster)["key"].iter().copied().eq(0..end));
+}
+
+/// Nobody knows what came of it, so it is neither given up nor put aside: it is waited for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_old_client_does_not_report_is_not_put_aside() {
+    let (cluster, dir, events) = (mock(), tempfile::tempdir().unwrap(), Events::default());
+    let builder = heard(&cluster, &events).memory_messages(1).outbox(dir.path());
+    let producer = builder.build().await.unwrap();
+    // In the client's hands as far as the books know, and never reported.
+    let under_way = |_| Entry {
+        ticket: Ticket(0),
+        id: None,
+        topic: TOPIC.into(),
+        cost: 1,
+        route: books::Route::Chosen,
+        before: Persisted::No,
+    };
+    let taken = |_: &Client, _| Ok::<_, Refused<NotAccepting>>(());
+    assert!(matches!(producer.books.accept(None, under_way, 1, taken), Ok(Accepted::At(..))));
+    drop(within("send", producer.send(TOPIC, &numbered(0))).await.unwrap());
+    break_client(&producer);
+    // Longer than a client has to report what is left.
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    assert_eq!(events.count(remade), 0);
+    assert_eq!(within("the close", producer.close(Duration::ZERO)).await.kept, 1);
+    let status = OutboxStatus::read(dir.path()).unwrap();
+    assert_eq!((status.undelivered, status.rejected), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_outbox_refuses_if_that_was_chosen_and_health_says_so_until_there_is_room() {
     let (cluster, dir) = (mock(), tempfile::tempdir().unwrap());
     away(&cluster);
@@ -238,6 +320,32 @@ async fn a_full_outbox_refuses_if_that_was_chosen_and_health_says_so_until_there
     within("room", room).await;
     assert!(!health.now().conditions.iter().any(full), "{}", health.now());
     assert_eq!(within("the close", producer.close(SOON)).await, CloseReport::default());
+}
+
+/// Until the next start, which finds it kept aside.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_outbox_is_in_the_health_of_the_producer_that_finds_it() {
+    let (cluster, dir) = (mock(), tempfile::tempdir().unwrap());
+    leave(&cluster, &dir, 0..3).await;
+    let segment = std::fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().path());
+    let segment =
+        segment.into_iter().find(|path| path.extension().is_some_and(|is| is == "segment"));
+    let mut bytes = std::fs::read(segment.as_ref().unwrap()).unwrap();
+    // Of the first message.
+    bytes[60] ^= 1;
+    std::fs::write(segment.unwrap(), bytes).unwrap();
+    let damaged = |one: &Condition| matches!(one, Condition::OutboxDamaged { more: 0, .. });
+    for found in [true, false] {
+        let builder = MessageProducer::builder(cluster.bootstrap_servers());
+        let health = builder.health();
+        let producer = builder.outbox(dir.path()).build().await.unwrap();
+        within("the flush", producer.flush(SOON)).await.unwrap();
+        let now = health.now();
+        assert_eq!(now.conditions.iter().any(damaged), found, "{now}");
+        assert!(now.is_live() && now.is_ready() != found, "{now}");
+        assert_eq!(producer.close(SOON).await, CloseReport::default());
+    }
+    assert!(firsts(&cluster)["key"].iter().copied().eq(1..3));
 }
 
 #[tokio::test]

@@ -17,14 +17,14 @@ async fn queued_when_it_vanishes(
     events: &Events,
     on_fatal: OnFatal,
 ) -> (MessageProducer, Vec<Delivery>) {
-    let producer = heard(cluster, events)
+    let mut builder = heard(cluster, events)
         .property("topic.metadata.propagation.max.ms", PATIENCE.as_millis().to_string())
         .property("topic.metadata.refresh.interval.ms", "100")
         .linger(LINGER)
-        .on_fatal(on_fatal)
-        .build()
-        .await
-        .unwrap();
+        .on_fatal(on_fatal);
+    // A new message is refused before what is queued has waited long enough.
+    builder.config_mut().unknown_topic_grace = PATIENCE / 4;
+    let producer = builder.build().await.unwrap();
     let numbered = |number: usize| message(&number.to_string()).with_key("key");
     within("the first", producer.send(TOPIC, &numbered(0)).await.unwrap()).await.unwrap();
     let mut queued = Vec::new();

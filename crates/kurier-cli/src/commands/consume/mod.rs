@@ -1,25 +1,42 @@
-//! `kurier consume`: prints each message as one JSON object; what is printed is handled, and committed.
+//! `kurier consume`: prints each message as one JSON object, or hands it to a command or a webhook; what is
+//! printed or handled so is committed.
+//!
+//! It owns the run and its end. What is done with a message is `doing`'s, and `print`'s, `exec`'s and
+//! `webhook`'s.
 
-use std::cell::RefCell;
-use std::io::{self, Write};
+mod answer;
+mod children;
+mod command;
+mod doing;
+mod endpoint;
+mod errand;
+mod exec;
+mod print;
+mod scarcity;
+mod talk;
+mod topics;
+mod webhook;
+
+use std::io;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kurier::{
-    Batch, BatchMessageConsumer, Batches, Closed, ConsumeError, ConsumeReport, ConsumerBuilder,
-    Context, Decoder, Failure, Health, JsonDecoder, MessageDecoder, Monitor, RawDecoder, Received,
-    RetryPolicy, Single, SingleMessageConsumer, StoppedPartition, TextDecoder,
+    Batch, BatchMessageConsumer, Batches, Closed, Concurrency, ConsumeError, ConsumeReport,
+    ConsumerBuilder, Context, Decoder, Health, JsonDecoder, MessageDecoder, Monitor, RawDecoder,
+    Received, RetryPolicy, Single, SingleMessageConsumer, TextDecoder,
 };
 use serde_json::value::RawValue;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::line::{self, Show};
+use self::doing::Doing;
+use self::errand::Payload;
 use super::{monitored, reach};
 use crate::args::{ConsumeArgs, ConsumeCommand, Decode, Global, OnFailure};
 use crate::exit::Exit;
+use crate::output::counted;
 use crate::signals::Signals;
 
 /// Consumes until told to stop.
@@ -32,38 +49,46 @@ pub async fn run(
     signals: &Signals,
 ) -> anyhow::Result<Exit> {
     let args = match &command {
-        ConsumeCommand::Single(args) | ConsumeCommand::Batch { consume: args, .. } => args,
+        ConsumeCommand::Single { consume: args, .. }
+        | ConsumeCommand::Batch { consume: args, .. } => args,
     };
+    let doing = Arc::new(Doing::of(&args.handle, global, signals.drain.clone())?);
     let (decode, served) = (args.decode, monitored::serve(args.metrics.as_deref()).await?);
     let monitor = served.as_ref().map(|served| &served.monitor);
     reach(global).await?;
-    let out = Arc::new(Out::new(signals.drain.clone()));
+    if (args.exit_at_end || args.idle_exit.is_some()) && !args.wait_for_topic {
+        topics::look_for(&args.topics, global, signals).await?;
+    }
+    let stop = &signals.drain;
     let consuming = async {
-        match decode {
+        let ran = match decode {
             Decode::Message => {
-                with(command, global, monitor, &out, MessageDecoder::<Box<RawValue>>::default())
-                    .await
+                let decoder = MessageDecoder::<Box<RawValue>>::default();
+                with(command, global, monitor, &doing, stop, decoder).await
             }
             Decode::Json => {
-                with(command, global, monitor, &out, JsonDecoder::<Box<RawValue>>::default()).await
+                let decoder = JsonDecoder::<Box<RawValue>>::default();
+                with(command, global, monitor, &doing, stop, decoder).await
             }
-            Decode::Text => with(command, global, monitor, &out, TextDecoder).await,
-            Decode::Raw => with(command, global, monitor, &out, RawDecoder).await,
-        }
+            Decode::Text => with(command, global, monitor, &doing, stop, TextDecoder).await,
+            Decode::Raw => with(command, global, monitor, &doing, stop, RawDecoder).await,
+        };
+        doing.end().await;
+        ran
     };
     let (consumed, health) = tokio::select! {
         ran = consuming => ran,
         () = signals.leave.cancelled() => {
-            let printed = out.printed.load(Ordering::Relaxed);
-            tracing::error!(
-                printed, "incomplete: left at once; what was printed since the last commit comes again"
-            );
+            doing.leave();
             return Ok(Exit::Incomplete);
         }
     };
     monitored::close(served).await;
+    if let Err(ConsumeError::Failed { report, .. }) = &consumed {
+        told_incomplete(report);
+    }
     match (consumed, Exit::of_health(&health)) {
-        (Ok(report), ill) => Ok(exit(&report, ill, &out, signals)),
+        (Ok(report), ill) => Ok(exit(&report, ill, &doing, signals)),
         (Err(error), Some(ill)) => {
             tracing::error!("{:#}; {health}", anyhow::Error::from(error));
             Ok(ill)
@@ -79,35 +104,39 @@ async fn with<D>(
     command: ConsumeCommand,
     global: &Global,
     monitor: Option<&Monitor>,
-    out: &Arc<Out>,
+    doing: &Arc<Doing>,
+    stop: &CancellationToken,
     decoder: D,
 ) -> Ran
 where
-    D: Decoder<Item: Show>,
+    D: Decoder<Item: Payload>,
 {
-    let shutdown = out.stop.clone();
-    let lines = Arc::clone(out);
+    let (shutdown, doing) = (stop.clone(), Arc::clone(doing));
     match command {
-        ConsumeCommand::Single(args) => {
+        ConsumeCommand::Single { consume: args, concurrency } => {
             let builder = SingleMessageConsumer::builder(global.bootstrap(), args.topics.clone());
-            let handler = move |received: Arc<Received<D::Item>>, _: Context| {
-                std::future::ready(lines.print([&*received]))
+            let handler = move |received: Arc<Received<D::Item>>, context: Context| {
+                let doing = Arc::clone(&doing);
+                async move { doing.one(&received, &context).await }
             };
-            let builder: ConsumerBuilder<Single, D> =
+            let mut builder: ConsumerBuilder<Single, D> =
                 configured(builder.decoder(decoder), &args, global, monitor);
+            if let Some(calls) = concurrency {
+                builder = builder.concurrency(Concurrency::PerKey(calls));
+            }
             let health = builder.health();
-            watched(builder.run(handler, shutdown), || health.now(), &out.stop).await
+            watched(builder.run(handler, shutdown), || health.now(), stop).await
         }
-        ConsumeCommand::Batch { consume: args, batch_size, batch_wait } => {
+        ConsumeCommand::Batch { consume: args, batch_size, batch_wait, concurrency: None } => {
             let builder = BatchMessageConsumer::builder(global.bootstrap(), args.topics.clone());
-            let handler = move |batch: Arc<Batch<D::Item>>, _: Context| {
-                let items = batch.items().iter().map(|item| &**item);
-                std::future::ready(lines.print(items).map(|()| batch.all_done()))
+            let handler = move |batch: Arc<Batch<D::Item>>, context: Context| {
+                let doing = Arc::clone(&doing);
+                async move { doing.all(&batch, &context).await }
             };
             let builder: ConsumerBuilder<Batches, D> =
                 configured(builder.decoder(decoder), &args, global, monitor);
             let (health, builder) = (builder.health(), builder.batch(batch_size, batch_wait));
-            watched(builder.run(handler, shutdown), || health.now(), &out.stop).await
+            watched(builder.run(handler, shutdown), || health.now(), stop).await
         }
     }
 }
@@ -173,8 +202,14 @@ fn configured<K, D>(
     if let Some(stall_after) = args.stall_after {
         builder = builder.stall_after(stall_after);
     }
+    if let Some(deadline) = args.shutdown_deadline {
+        builder = builder.shutdown_deadline(deadline);
+    }
     if let Some(attempts) = args.retries {
         builder = builder.retry(&RetryPolicy::exponential(attempts, FIRST_PAUSE..=LAST_PAUSE));
+    }
+    if let Some(topic) = &args.dead_letter {
+        builder = builder.dead_letter(topic).create_dead_letter(args.create_dead_letter);
     }
     builder.on_failure(match args.on_failure {
         OnFailure::Stop => kurier::OnFailure::Stop,
@@ -185,70 +220,15 @@ fn configured<K, D>(
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LAST_PAUSE: Duration = Duration::from_secs(30);
 
-/// Standard output, and what to do when nobody reads it.
-struct Out {
-    /// Messages printed.
-    printed: AtomicU64,
-    /// Why nothing more can be written.
-    broken: OnceLock<io::Error>,
-    stop: CancellationToken,
-}
-
-impl Out {
-    fn new(stop: CancellationToken) -> Self {
-        Self { printed: AtomicU64::new(0), broken: OnceLock::new(), stop }
-    }
-
-    /// Writes a line for each, all or an error: only what was written counts as handled. Partitions make
-    /// their lines at the same time; only the writing is one after another.
-    fn print<'a, M: Show + 'a>(
-        &self,
-        items: impl IntoIterator<Item = &'a Received<M>>,
-    ) -> Result<(), Failure> {
-        thread_local! {
-            /// Kept for its memory.
-            static LINES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-        }
-        let mut count = 0;
-        let written = LINES.with_borrow_mut(|lines| {
-            // Whatever an earlier print left.
-            lines.clear();
-            for item in items {
-                line::write(lines, item)?;
-                count += 1;
-            }
-            let mut out = io::stdout().lock();
-            Ok::<_, Failure>(out.write_all(lines).and_then(|()| out.flush()))
-        })?;
-        if let Err(error) = written {
-            let failure = Failure::retry(error.to_string());
-            // The first one says it.
-            let _ = self.broken.set(error);
-            self.stop.cancel();
-            return Err(failure);
-        }
-        self.printed.fetch_add(count, Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// True when the message could not be handled because it could not be printed.
-    fn refused(&self, stopped: &StoppedPartition) -> bool {
-        self.broken.get().is_some_and(|error| error.to_string() == stopped.reason)
-    }
-}
-
-fn exit(report: &ConsumeReport, ill: Option<Exit>, out: &Out, signals: &Signals) -> Exit {
-    tracing::info!(handled = report.handled, ended = ?report.ended, "done");
-    let broken = out.broken.get();
+fn exit(report: &ConsumeReport, ill: Option<Exit>, doing: &Doing, signals: &Signals) -> Exit {
+    let ConsumeReport { handled, dead_lettered, ended, .. } = report;
+    tracing::info!(handled, dead_lettered, why = %ended, "done");
+    let broken = doing.broken();
     // Whoever read has had enough; the rest is not committed.
     let has_enough = broken.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
-    let left = report.outstanding;
-    let incomplete = report.closed != Closed::Clean || !report.uncommitted.is_empty() || 0 < left;
-    if incomplete {
-        tracing::error!(outstanding = left, closed = ?report.closed, uncommitted = ?report.uncommitted, "incomplete: these are delivered again");
-    }
+    let incomplete = told_incomplete(report);
     // A partition that stopped because nobody reads what it prints did not fail.
-    let stopped = report.stopped.iter().any(|stopped| !out.refused(stopped));
+    let stopped = report.stopped.iter().any(|stopped| !doing.refused(stopped));
     let ill = ill.filter(|ill| *ill != Exit::Failed);
     if let Some(error) = broken
         && !has_enough
@@ -268,9 +248,42 @@ fn exit(report: &ConsumeReport, ill: Option<Exit>, out: &Out, signals: &Signals)
     }
 }
 
+/// True when a run left work, which is told.
+fn told_incomplete(report: &ConsumeReport) -> bool {
+    let ConsumeReport { outstanding, closed, uncommitted, unwritten_letters, .. } = report;
+    if !unwritten_letters.is_empty() {
+        let messages: Vec<String> = unwritten_letters.iter().map(ToString::to_string).collect();
+        let messages = messages.join(", ");
+        tracing::error!(messages, "given up, and not known to be in the dead-letter topic");
+    }
+    let mut left = Vec::new();
+    if 0 < *outstanding {
+        let messages = counted(*outstanding, "message");
+        left.push(format!("{messages} in handlers' hands"));
+    }
+    if !uncommitted.is_empty() {
+        let from =
+            uncommitted.iter().map(|(partition, offset)| format!("{partition} from {offset}"));
+        left.push(format!("not committed: {}", from.collect::<Vec<_>>().join(", ")));
+    }
+    if !unwritten_letters.is_empty() {
+        left.push(format!("{} given up", counted(unwritten_letters.len() as u64, "message")));
+    }
+    if !left.is_empty() {
+        tracing::error!("incomplete: delivered again are {}", left.join("; "));
+    }
+    if let Closed::LeftBehind { waiting_for, .. } = closed {
+        tracing::error!(
+            "incomplete: the group was not left within the deadline, for {waiting_for}; it goes on without this \
+             member after the session timeout"
+        );
+    }
+    !left.is_empty() || matches!(closed, Closed::LeftBehind { .. })
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicU32;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     use kurier::Condition;
 

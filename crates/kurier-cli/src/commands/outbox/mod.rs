@@ -1,14 +1,17 @@
 //! `kurier outbox`: what is in an outbox, sending it, checking it.
+//!
+//! What becomes of messages that no broker took is `rejects`'s.
+
+mod rejects;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyhow::Context;
 use kurier::{DeliveryReport, MessageProducer, OutboxStatus, ProducerEvent};
 use serde_json::{Value, json};
 
-use super::produce::{FOR_EVER, no_more_patience};
+use super::produce::{FOR_EVER, Patience};
 use crate::args::{Global, OutboxCommand, Output};
 use crate::exit::Exit;
 use crate::output::{self, counted};
@@ -25,22 +28,31 @@ pub async fn run(
 ) -> anyhow::Result<Exit> {
     match command {
         OutboxCommand::Status { dir } => {
+            OutboxStatus::look_for(&dir)?;
             print(&dir, &OutboxStatus::read(&dir)?, global.output)?;
             Ok(Exit::Done)
         }
         OutboxCommand::Verify { dir } => {
+            OutboxStatus::look_for(&dir)?;
             let status = OutboxStatus::read(&dir)?;
             print(&dir, &status, global.output)?;
             let whole = status.damaged.is_empty() && status.kept.is_empty();
             Ok(if whole { Exit::Done } else { Exit::Loss })
         }
         OutboxCommand::Drain { dir } => drain(&dir, global, signals).await,
+        OutboxCommand::Rejected { dir, chosen } => rejects::list(&dir, chosen, global.output),
+        OutboxCommand::Retry { dir, chosen, limit } => {
+            rejects::retry(&dir, chosen, limit, global.output)
+        }
+        OutboxCommand::Discard { dir, chosen, execute } => {
+            rejects::discard(&dir, chosen, execute, global.output)
+        }
     }
 }
 
 async fn drain(dir: &Path, global: &Global, signals: &Signals) -> anyhow::Result<Exit> {
     // A misspelt name must not become a new outbox.
-    std::fs::read_dir(dir).with_context(|| format!("the outbox {}", dir.display()))?;
+    OutboxStatus::look_for(dir)?;
     let (delivered, failed) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let counts = (Arc::clone(&delivered), Arc::clone(&failed));
     let count = move |report: &DeliveryReport| match &report.outcome {
@@ -59,11 +71,11 @@ async fn drain(dir: &Path, global: &Global, signals: &Signals) -> anyhow::Result
     let mut builder = MessageProducer::builder(global.bootstrap());
     builder = builder.outbox(dir).on_delivery(count).on_event(note);
     builder.config_mut().client = global.client();
+    let patience = Patience::new(signals, Some(builder.health()));
     let producer = builder.build().await?;
-    let told = std::sync::OnceLock::new();
     let report = tokio::select! {
         report = producer.close(global.timeout.unwrap_or(FOR_EVER)) => report,
-        () = no_more_patience(signals, &told) => producer.close(std::time::Duration::ZERO).await,
+        () = patience.over() => producer.close(std::time::Duration::ZERO).await,
     };
     let (delivered, failed) = (delivered.load(Ordering::Relaxed), failed.load(Ordering::Relaxed));
     let (kept, damaged) = (report.kept, damaged.load(Ordering::Relaxed));
@@ -125,7 +137,10 @@ fn as_text(dir: &Path, status: &OutboxStatus) -> String {
         text += &format!("in use by process {pid}\n");
     }
     if 0 < *rejected {
-        text += &format!("{} put aside, with the reason\n", counted(*rejected, "message"));
+        text += &format!(
+            "{} that no broker took, put aside: `kurier outbox rejected` shows them with the reason\n",
+            counted(*rejected, "message")
+        );
     }
     if 0 < *torn_bytes {
         text += &format!("{} of a message that was not accepted\n", counted(*torn_bytes, "byte"));
