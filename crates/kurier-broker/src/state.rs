@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use kafka_protocol::error::ResponseError;
 use tokio::sync::oneshot;
@@ -19,6 +19,9 @@ use crate::group::{
 use crate::settings::TopicSettings;
 use crate::storage::{MoveError, NodeId, Partition};
 use crate::topic::{Topic, TopicError};
+
+/// More than a cluster gives out while it lives, so that the next one gives out others.
+const PRODUCER_IDS_A_SECOND: i64 = 1_000_000;
 
 /// How the cluster behaves; set once, by its builder.
 #[derive(Debug, Clone)]
@@ -89,12 +92,16 @@ pub struct State {
     parked: HashMap<Ticket, oneshot::Sender<GroupResponse>>,
     next_ticket: u64,
     next_producer_id: i64,
+    first_leader_epoch: i32,
     topics_created: usize,
 }
 
 impl State {
     /// A cluster of these nodes, all up, without topics.
     pub fn new(settings: ClusterSettings, ports: impl IntoIterator<Item = u16>) -> Self {
+        // Clients may still know another cluster at these ports. They take a leader of a lower epoch for an outdated one
+        // (KIP-320), and a producer's id that is given out twice has its records taken for those of the other.
+        let begun = seconds_since_2020();
         let node = |port| Node { port, up: true, frozen: false };
         Self {
             settings,
@@ -106,7 +113,8 @@ impl State {
             groups: GroupCoordinator::new(GroupSettings::default()),
             parked: HashMap::new(),
             next_ticket: 0,
-            next_producer_id: 1_000,
+            next_producer_id: i64::from(begun) * PRODUCER_IDS_A_SECOND,
+            first_leader_epoch: begun,
             topics_created: 0,
         }
     }
@@ -418,7 +426,7 @@ impl State {
                 .take(topic.replicas.min(live.len()))
                 .copied()
                 .collect();
-            let mut partition = Partition::new(settings, &nodes);
+            let mut partition = Partition::new(settings, &nodes, self.first_leader_epoch);
             for node in &frozen {
                 partition.set_frozen(now, *node, true);
             }
@@ -455,6 +463,13 @@ impl State {
             }
         }
     }
+}
+
+/// Into a 32-bit leader epoch they fit until 2088.
+fn seconds_since_2020() -> i32 {
+    const UNTIL_2020: Duration = Duration::from_secs(1_577_836_800);
+    let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().saturating_sub(UNTIL_2020);
+    i32::try_from(since.as_secs()).unwrap_or(i32::MAX)
 }
 
 fn coordinator(nodes: &BTreeMap<NodeId, Node>, group: &str) -> Option<NodeId> {

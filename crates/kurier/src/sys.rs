@@ -18,12 +18,12 @@ mod certificate;
 mod consume;
 mod described;
 mod ends;
-mod leaders;
 mod message;
 mod metadata;
 mod produce;
 mod regroup;
 mod stored;
+mod topics;
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char};
@@ -44,13 +44,13 @@ pub(crate) use certificate::{BadCertificate, bad_certificate};
 pub(crate) use consume::{Looked, PartitionFeed, PendingCommit, Wake};
 pub(crate) use described::described;
 pub(crate) use ends::PendingEnds;
-pub(crate) use leaders::PendingLeaders;
 pub(crate) use metadata::{Metadata, Topics, metadata, was_reached};
 #[cfg(test)]
 pub(crate) use produce::break_for_good;
 pub(crate) use produce::{Blame, Kept, Persisted, Report, ReportQueue, Reports};
 pub(crate) use regroup::{delete_group, set_offsets};
 pub(crate) use stored::stored;
+pub(crate) use topics::{Described, PendingTopics, TopicId};
 
 use crate::ids::{Offset, PartitionId, TopicPartition};
 

@@ -1,17 +1,18 @@
-//! The topic changes under its readers: it gets partitions, and loses what the group's position names.
+//! The topic changes under its readers: it gets partitions, loses what the group's position names, is made anew.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use kurier::{Context, Ended, StartFrom};
+use kurier::{Closed, ConsumerEvent, Context, Ended, StartFrom};
 use kurier_tests::binary::Kurier;
 use kurier_tests::cluster::add_partitions;
 use kurier_tests::follow::Follower;
-use kurier_tests::scene::{Given, Scene, TOPIC, take};
+use kurier_tests::scene::{Diary, Given, Scene, TOPIC, at, take};
 use kurier_tests::waits::{until, within};
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
 
 fn position(offset: i64) -> TopicPartitionList {
@@ -101,6 +102,82 @@ async fn a_group_whose_position_lies_beyond_the_log_reads_all_of_it_again_and_sa
     assert_eq!(scene.committed().await, BTreeMap::from([(0, 60)]));
     assert!(talk.contains("at offset 500"), "it names the position that is not there: {talk}");
     scene.judge("committed 500, log 0..60, read 60").await;
+}
+
+/// Offsets of the old topic mean nothing in the new one. Reading is held up for longer than the topic is away, so that it
+/// goes on where it stands and not where an empty topic begins.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_that_is_made_anew_under_its_readers_is_handled_from_its_first_message() {
+    const HELD_UP: (&str, &str) = ("fetch.error.backoff.ms", "3000");
+    let scene = Scene::set("made-anew", 2).await;
+    scene.fill([0, 1], 20).await;
+    let single = scene.run(scene.member("1").property(HELD_UP.0, HELD_UP.1), take);
+    let batches = scene.batch_member("1").group("made-anew-batches");
+    let batches = scene.run_batches(batches.property(HELD_UP.0, HELD_UP.1), |_, _| Ok(()));
+    let groups = ["made-anew", "made-anew-batches"];
+    let all = |each| BTreeMap::from([(0, each), (1, each)]);
+    for group in groups {
+        scene.until_committed_by(group, &all(20)).await;
+    }
+
+    scene.make_topic_anew(2).await;
+    scene.fill_when_known(0, 30).await;
+    scene.fill_when_known(1, 30).await;
+    let new = |diary: &Diary, at| BTreeSet::from_iter(diary.handled(at).split_off(20));
+    let whole = (0..30).collect::<BTreeSet<i64>>();
+    for member in [&single, &batches] {
+        let handled = || [0, 1].into_iter().all(|at| new(&member.diary, at) == whole);
+        until("all of the new topic is handled", handled).await;
+    }
+    for group in groups {
+        scene.until_committed_by(group, &all(30)).await;
+    }
+    for member in [single, batches] {
+        let begun = member.diary.picked(|event| match event {
+            ConsumerEvent::TopicReplaced { partition, beginning } => {
+                Some((partition.clone(), beginning.0))
+            }
+            _ => None,
+        });
+        let begun: BTreeMap<_, _> = begun.into_iter().collect();
+        assert_eq!(begun, BTreeMap::from([(at(0), 0), (at(1), 0)]), "it says so");
+        assert_eq!(member.stop().await.closed, Closed::Clean);
+    }
+    eprintln!("{:?}, made-anew: 20 before, 30 after in each partition", scene.cluster.kind());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn control_librdkafka_alone_passes_over_the_beginning_of_a_topic_made_anew() {
+    let scene = Scene::set("made-anew-control", 1).await;
+    scene.fill([0], 20).await;
+    let client: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", scene.bootstrap())
+        .set("group.id", &scene.group)
+        .set("auto.offset.reset", "earliest")
+        .create()
+        .unwrap();
+    client.assign(&position(0)).unwrap();
+    let next = |client: BaseConsumer| async {
+        let read = tokio::task::spawn_blocking(move || {
+            let message = client.poll(Duration::from_secs(60)).unwrap().unwrap();
+            let offset = message.offset();
+            drop(message);
+            (client, offset)
+        });
+        within("a message", read).await.unwrap()
+    };
+    let mut client = client;
+    for offset in 0..20 {
+        let (back, read) = next(client).await;
+        assert_eq!(read, offset);
+        client = back;
+    }
+    client.pause(&position(20)).unwrap();
+    scene.make_topic_anew(1).await;
+    scene.fill_when_known(0, 30).await;
+    client.resume(&position(20)).unwrap();
+    let (_, read) = next(client).await;
+    assert_eq!(read, 20, "the first twenty are never read");
 }
 
 /// Retention overtakes a reader that is at work: it misses what is gone, and nothing else.

@@ -156,15 +156,15 @@ pub struct Partition {
 }
 
 impl Partition {
-    /// An empty partition on `nodes`, led by the first.
-    pub fn new(settings: PartitionSettings, nodes: &[NodeId]) -> Self {
+    /// An empty partition on `nodes`, led by the first, in leader epoch `epoch`.
+    pub fn new(settings: PartitionSettings, nodes: &[NodeId], epoch: i32) -> Self {
         Self {
             settings,
             log: Log::new(settings.bytes_max),
             producers: Producers::default(),
             replicas: Replicas::new(nodes.iter().copied()),
             leader: nodes.first().copied(),
-            epoch: 0,
+            epoch,
             high_watermark: 0,
         }
     }

@@ -22,7 +22,7 @@ fn partition_with(timestamps: Timestamps) -> (Partition, Instant) {
         timestamps,
         ahead_max: Duration::from_secs(60),
     };
-    (Partition::new(settings, &[NodeId(1), NodeId(2), NodeId(3)]), Instant::now())
+    (Partition::new(settings, &[NodeId(1), NodeId(2), NodeId(3)], 0), Instant::now())
 }
 
 fn records(n: i32) -> Bytes {

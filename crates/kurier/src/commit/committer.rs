@@ -116,6 +116,11 @@ impl Committer {
         &self.stored
     }
 
+    /// What the group has stored for `partition` says nothing of the offsets that it has from now on.
+    pub(crate) fn forget(&mut self, partition: &TopicPartition) {
+        self.stored.remove(partition);
+    }
+
     /// When it wants to be asked again, if nothing wakes the thread before.
     pub(crate) fn next_look(&self) -> Instant {
         self.flight.as_ref().map_or(self.due, |flight| flight.pending.until())

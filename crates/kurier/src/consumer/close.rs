@@ -183,9 +183,10 @@ impl Keeper {
         }
         self.let_go_now();
         let turns = std::mem::take(&mut self.turns);
-        let Self { client, held, committer, tracker, vitals, mut report, failed, .. } = self;
-        // An answer that is still out would keep a reference to the client's queue.
-        drop((committer, tracker, vitals));
+        let Self { client, held, committer, tracker, vitals, topics, mut report, failed, .. } =
+            self;
+        // Answers that are still out would keep a reference to the client's queue.
+        drop((committer, tracker, vitals, topics));
         let mut closer = Closer::new(client, turns.into());
         // The partitions' queues hold the client; nothing is read from them any more.
         drop(held);

@@ -49,6 +49,14 @@ pub enum ConsumerEvent {
         /// All it has now, in order.
         owned: Vec<TopicPartition>,
     },
+    /// The topic was deleted and made anew while it was read. Its partition begins at the beginning, whatever was
+    /// handled of the old one; messages that came before this was noticed are handled again.
+    TopicReplaced {
+        /// The partition.
+        partition: TopicPartition,
+        /// The new topic's first offset.
+        beginning: Offset,
+    },
     /// The handler is called with this message.
     HandlingStarted {
         /// Its partition.

@@ -12,7 +12,7 @@ use super::vitals::InHand;
 use crate::commit::{Epoch, Tracker};
 use crate::health::{Hand, Reading};
 use crate::metrics::HeldFigures;
-use crate::sys::{Looked, PartitionFeed};
+use crate::sys::{Looked, PartitionFeed, TopicId};
 use crate::{ConsumerConfig, Offset, Record, TopicPartition};
 
 /// What lanes may hold.
@@ -86,6 +86,8 @@ pub(super) struct Held {
     pub(super) stopped: bool,
     /// Whether reading gets on.
     pub(super) reading: Reading,
+    /// Which topic its offsets belong to, once it is known.
+    pub(super) topic: Option<TopicId>,
     in_hand: Arc<InHand>,
     hand: Option<Hand>,
 }
@@ -159,6 +161,7 @@ impl Held {
             ended: false,
             stopped: false,
             reading: Reading::begun(now),
+            topic: None,
             in_hand: lane.in_hand,
             hand: None,
         }

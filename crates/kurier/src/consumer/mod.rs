@@ -23,6 +23,7 @@ mod mailbox;
 mod message;
 mod poll;
 mod rebalance;
+mod replaced;
 mod report;
 mod retelling;
 mod run;

@@ -23,6 +23,7 @@ use super::held::{Adrift, Fed, Held, LaneEnds, Room};
 use super::lanes::{Common, Lane, Orders, Spawn};
 use super::mailbox::{Ending, How, Letter};
 use super::rebalance::Leaving;
+use super::replaced::TopicWatch;
 use super::report::{ConsumeReport, Ended, StoppedPartition};
 use super::silent::Silent;
 use super::start::Survey;
@@ -71,6 +72,7 @@ pub(super) struct Keeper {
     pub(super) progress: Arc<Progress>,
     pub(super) vitals: Vitals,
     pub(super) silent: Silent,
+    pub(super) topics: TopicWatch,
     letters: Vec<Letter>,
 }
 
@@ -119,6 +121,7 @@ impl Keeper {
             progress,
             vitals: Vitals::new(health),
             silent: Silent::default(),
+            topics: TopicWatch::default(),
             letters: Vec::new(),
         }
     }
@@ -138,6 +141,7 @@ impl Keeper {
             self.attend(wait);
             busy = self.feed();
             self.ask_the_silent(Instant::now());
+            self.watch_topics(Instant::now());
             self.probe();
             if let Some(ended) = self.ended() {
                 return ended;
@@ -364,11 +368,8 @@ impl Keeper {
         let first = records.first().map(|record| record.offset);
         let (reached, back_to) = (self.tracker.reached(partition).map(display), first.map(display));
         tracing::warn!(%partition, reached, back_to, "reading went back; the partition begins anew");
-        // Other messages may have the offsets of those that were cut off.
-        self.seen.forget(partition);
-        let lane = self.new_lane(partition, first);
+        self.renew(partition, first);
         let Some(held) = self.held.get_mut(partition) else { return };
-        self.adrift.push(held.renew(partition, lane));
         self.common.figures.received.add(records.len());
         let looked = Looked {
             messages: records.len(),
@@ -379,6 +380,18 @@ impl Keeper {
         let offsets = records.iter().map(|record| record.offset);
         if self.tracker.deliver(partition, offsets).is_ok() {
             held.hand_over(records, &looked);
+        }
+    }
+
+    /// Begins a partition anew at `start`, where other messages may have the offsets of those before. What the group has
+    /// stored may lie beyond.
+    pub(super) fn renew(&mut self, partition: &TopicPartition, start: Option<Offset>) {
+        self.seen.forget(partition);
+        self.committer.forget(partition);
+        let lane = self.new_lane(partition, start);
+        self.tracker.owe(partition);
+        if let Some(held) = self.held.get_mut(partition) {
+            self.adrift.push(held.renew(partition, lane));
         }
     }
 

@@ -91,6 +91,7 @@ impl Keeper {
             let held = Held::new(feed, lane, Instant::now());
             self.held.insert(partition.clone(), held);
         }
+        self.topics.hurry();
         if let Err(error) = assign(&self.client, &starts) {
             self.fail(&error, || format!("take in {}", listed(&partitions)));
         }
@@ -221,6 +222,25 @@ impl Keeper {
             self.report.uncommitted.insert(partition.clone(), position);
         } else {
             tracing::warn!(%partition, %position, "taken away before this position was stored");
+        }
+    }
+
+    /// Takes `partitions`, which are held, out of the assignment and in again: each is read from where the tracker
+    /// says that reading stands, or from the group's position, which is asked for anew.
+    pub(super) fn read_anew(&self, partitions: &[TopicPartition]) -> KafkaResult<()> {
+        let start = |one: &TopicPartition| (one.clone(), self.tracker.reached(one));
+        match self.client.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => {
+                let starts: Vec<_> = partitions.iter().map(start).collect();
+                unassign(&self.client, partitions).and_then(|()| assign(&self.client, &starts))
+            }
+            // Such an assignment is made as a whole.
+            RebalanceProtocol::Eager => {
+                let starts: Vec<_> = self.held.keys().map(start).collect();
+                assign(&self.client, &starts)
+            }
+            // No member any more: the next assignment begins.
+            RebalanceProtocol::None => Ok(()),
         }
     }
 

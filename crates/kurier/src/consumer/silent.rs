@@ -7,11 +7,9 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{Consumer, RebalanceProtocol};
-
 use super::context::Trouble;
 use super::poll::Keeper;
-use super::rebalance::{assign, listed, unassign};
+use super::rebalance::listed;
 use crate::TopicPartition;
 
 /// Pause before positions are asked for again: time for the coordinator to be found.
@@ -52,21 +50,7 @@ impl Keeper {
             return;
         }
         tracing::info!(partitions = %listed(&silent), "asking for the group's positions again");
-        let asked = match self.client.rebalance_protocol() {
-            RebalanceProtocol::Cooperative => {
-                let starts: Vec<_> = silent.iter().map(|one| (one.clone(), None)).collect();
-                unassign(&self.client, &silent).and_then(|()| assign(&self.client, &starts))
-            }
-            // Such an assignment is made as a whole: what was read goes on where reading stands.
-            RebalanceProtocol::Eager => {
-                let start = |one: &TopicPartition| (one.clone(), self.tracker.reached(one));
-                let starts: Vec<_> = self.held.keys().map(start).collect();
-                assign(&self.client, &starts)
-            }
-            // No member any more: the next assignment asks.
-            RebalanceProtocol::None => return,
-        };
-        if let Err(error) = asked {
+        if let Err(error) = self.read_anew(&silent) {
             self.fail(&error, || format!("begin {}", listed(&silent)));
         }
     }

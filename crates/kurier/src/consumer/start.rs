@@ -23,7 +23,7 @@ use super::report::Ended;
 use crate::{ClientError, Offset, PartitionId, StartFrom, TopicPartition};
 
 /// Longest time for one question to the cluster.
-const QUESTION: Duration = Duration::from_secs(2);
+pub(super) const QUESTION: Duration = Duration::from_secs(2);
 /// Pause between two rounds of questions.
 const AGAIN: Duration = Duration::from_millis(200);
 
@@ -196,7 +196,8 @@ impl Keeper {
     }
 }
 
-fn listed(
+/// A list of `partitions` for librdkafka, each with `offset`.
+pub(super) fn listed(
     partitions: &[TopicPartition],
     offset: Option<KafkaOffset>,
 ) -> Result<TopicPartitionList, KafkaError> {

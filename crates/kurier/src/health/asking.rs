@@ -8,7 +8,7 @@ use rdkafka::client::Client;
 
 use super::leaders::Leaders;
 use crate::TopicPartition;
-use crate::sys::PendingLeaders;
+use crate::sys::PendingTopics;
 
 /// Longest time for a broker to say who leads.
 const QUESTION: Duration = Duration::from_secs(5);
@@ -17,7 +17,7 @@ const QUESTION: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub(crate) struct LeaderWatch {
     leaders: Leaders,
-    pending: Option<PendingLeaders>,
+    pending: Option<PendingTopics>,
     /// Whether the last question had an answer.
     answered: bool,
 }
@@ -34,9 +34,9 @@ impl LeaderWatch {
     ) {
         if let Some(pending) = self.pending.take() {
             match pending.answer() {
-                Some(Ok(leaderless)) => {
+                Some(Ok(described)) => {
                     self.answered = true;
-                    self.leaders.heard(leaderless, now);
+                    self.leaders.heard(described.leaderless, now);
                 }
                 Some(Err(fault)) => {
                     self.answered = false;
@@ -54,7 +54,7 @@ impl LeaderWatch {
             return;
         }
         self.leaders.asked(now);
-        match PendingLeaders::ask(client, topics, QUESTION) {
+        match PendingTopics::ask(client, topics, QUESTION) {
             Ok(pending) => self.pending = Some(pending),
             Err(fault) => tracing::warn!(?fault, "can't ask which partitions have a leader"),
         }

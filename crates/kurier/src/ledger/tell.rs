@@ -93,6 +93,7 @@ impl Ledger {
             }
             ConsumerEvent::Retrying { .. }
             | ConsumerEvent::CommitFailed { .. }
+            | ConsumerEvent::TopicReplaced { .. }
             | ConsumerEvent::PartitionStopped(_)
             | ConsumerEvent::DeadLetterWaiting { .. }
             | ConsumerEvent::HandledTooLate { .. } => {

@@ -1,11 +1,11 @@
 //! What the answers to admin requests say, copied out of librdkafka's memory.
 
-use std::collections::BTreeSet;
-
 use rdkafka::bindings as rd;
 use rdkafka::error::RDKafkaErrorCode;
+use uuid::Uuid;
 
 use super::admin::{Answer, Fault};
+use super::topics::{Described, TopicId};
 use super::{error_code, text};
 use crate::admin::{
     Broker, ConfigEntry, ConfigSource, GroupDescription, GroupListing, GroupMember, GroupState,
@@ -86,29 +86,23 @@ impl Answer {
         }
     }
 
-    /// The partitions without a leader, of the topics that were asked for.
-    pub(crate) fn leaderless(&self) -> BTreeSet<TopicPartition> {
-        let mut count = 0;
+    /// What was said of the topics that were asked for.
+    pub(crate) fn described_topics(&self) -> Described {
+        let (mut described, mut count) = (Described::default(), 0);
         // SAFETY: see `topic_changed`.
-        unsafe {
+        let topics = unsafe {
             let result = rd::rd_kafka_event_DescribeTopics_result(self.0.0.as_ptr());
             if result.is_null() {
-                return BTreeSet::new();
+                return described;
             }
             let topics = rd::rd_kafka_DescribeTopics_result_topics(result, &mut count);
-            let of_topic = all(topics, count, |topic| {
-                let name = text(rd::rd_kafka_TopicDescription_name(topic));
-                let mut count = 0;
-                let partitions = rd::rd_kafka_TopicDescription_partitions(topic, &mut count);
-                let leaderless = all(partitions, count, |partition| {
-                    let leader = rd::rd_kafka_TopicPartitionInfo_leader(partition);
-                    let number = rd::rd_kafka_TopicPartitionInfo_partition(partition);
-                    leader.is_null().then(|| TopicPartition::new(&*name, PartitionId(number)))
-                });
-                leaderless.into_iter().flatten().collect::<Vec<_>>()
-            });
-            of_topic.into_iter().flatten().collect()
+            all(topics, count, |topic| topic_description(topic))
+        };
+        for (name, id, leaderless) in topics {
+            described.leaderless.extend(leaderless);
+            described.ids.extend(id.map(|id| (name, id)));
         }
+        described
     }
 
     /// The groups that were found, and what was wrong where some could not be asked for.
@@ -257,6 +251,34 @@ unsafe fn config_entry(entry: *const rd::rd_kafka_ConfigEntry_t) -> ConfigEntry 
                 _ => ConfigSource::Unknown,
             },
         }
+    }
+}
+
+/// A topic's name, its id, and its partitions without a leader.
+///
+/// # Safety
+/// See [`config_entry`].
+unsafe fn topic_description(
+    topic: *const rd::rd_kafka_TopicDescription_t,
+) -> (String, Option<TopicId>, Vec<TopicPartition>) {
+    // SAFETY: the caller's; it owns its id and its partitions.
+    unsafe {
+        let name = text(rd::rd_kafka_TopicDescription_name(topic));
+        let id = rd::rd_kafka_TopicDescription_topic_id(topic);
+        let halves = (
+            rd::rd_kafka_Uuid_most_significant_bits(id),
+            rd::rd_kafka_Uuid_least_significant_bits(id),
+        );
+        let id = Uuid::from_u64_pair(halves.0.cast_unsigned(), halves.1.cast_unsigned());
+        let mut count = 0;
+        let partitions = rd::rd_kafka_TopicDescription_partitions(topic, &mut count);
+        let leaderless = all(partitions, count, |partition| {
+            let leader = rd::rd_kafka_TopicPartitionInfo_leader(partition);
+            let number = rd::rd_kafka_TopicPartitionInfo_partition(partition);
+            leader.is_null().then(|| TopicPartition::new(&*name, PartitionId(number)))
+        });
+        let leaderless = leaderless.into_iter().flatten().collect();
+        (name, (!id.is_nil()).then_some(TopicId(id)), leaderless)
     }
 }
 

@@ -1,8 +1,8 @@
-//! Which partitions have no leader, asked through any client without waiting, answered later.
+//! What topics are, asked through any client without waiting, answered later.
 //!
-//! By `DescribeTopics`: the call for metadata would block its thread.
+//! By `DescribeTopics`: the call for metadata would block its thread, and keeps the topics' ids to itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rdkafka::ClientContext;
@@ -13,11 +13,24 @@ use super::Queue;
 use super::admin::{Answer, Destroy, Fault, Options, c_string};
 use crate::TopicPartition;
 
+/// What tells a topic from others that had its name before it (KIP-516).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TopicId(pub(super) uuid::Uuid);
+
+/// What was said of topics. A topic that a broker can't tell of is not in it.
+#[derive(Debug, Default)]
+pub(crate) struct Described {
+    /// Of topics that have one: brokers before Apache Kafka 2.8 give none.
+    pub(crate) ids: BTreeMap<String, TopicId>,
+    /// The partitions without a leader.
+    pub(crate) leaderless: BTreeSet<TopicPartition>,
+}
+
 /// A question that was asked and is not answered yet. To be dropped before the client is closed.
 #[derive(Debug)]
-pub(crate) struct PendingLeaders(Queue);
+pub(crate) struct PendingTopics(Queue);
 
-impl PendingLeaders {
+impl PendingTopics {
     /// Asks a broker about `topics`. An answer comes within `deadline` and a little.
     ///
     /// # Errors
@@ -45,10 +58,9 @@ impl PendingLeaders {
         }
     }
 
-    /// The partitions without a leader, once a broker has said which. A topic that it can't tell of has
-    /// none among them.
-    pub(crate) fn answer(&self) -> Option<Result<BTreeSet<TopicPartition>, Fault>> {
+    /// What a broker has said, once it did.
+    pub(crate) fn answer(&self) -> Option<Result<Described, Fault>> {
         let answer = Answer(self.0.poll(Duration::ZERO)?);
-        Some(answer.fault().map_or_else(|| Ok(answer.leaderless()), Err))
+        Some(answer.fault().map_or_else(|| Ok(answer.described_topics()), Err))
     }
 }

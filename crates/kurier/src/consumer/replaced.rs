@@ -1,0 +1,133 @@
+//! Topics that are deleted and made anew while they are read: their partitions begin at the beginning.
+//!
+//! Such a topic has its predecessor's name, and other messages at its offsets. librdkafka goes on reading at the offset it
+//! has reached, and passes over whatever stands before it by then (librdkafka 2.12.1, `rd_kafka_topic_metadata_update`:
+//! "an offset reset must be triggered"). What tells the two apart is the topic's id (KIP-516).
+//!
+//! Until that is noticed, a position of the old topic may be committed for the new one. The beginning is committed at
+//! once then; only a run that ends in between leaves messages behind that nobody is given.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use rdkafka::Offset as KafkaOffset;
+use rdkafka::consumer::Consumer;
+use rdkafka::topic_partition_list::TopicPartitionListElem;
+use tracing::field::display;
+
+use super::ConsumerEvent;
+use super::poll::Keeper;
+use super::rebalance::listed;
+use super::start::{QUESTION, listed as offsets_of};
+use crate::sys::{Described, PendingTopics};
+use crate::{Offset, PartitionId, TopicPartition};
+
+/// The time between two questions for the topics' ids.
+const EVERY: Duration = Duration::from_secs(5);
+/// The same, when no leader has said where a new topic's partition begins.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// When topics are asked for their ids. To be dropped before the client is closed.
+#[derive(Debug, Default)]
+pub(super) struct TopicWatch {
+    /// At once, if nothing is said.
+    next: Option<Instant>,
+    pending: Option<PendingTopics>,
+}
+
+impl TopicWatch {
+    /// Partitions were taken in: which topics they are of is asked at once.
+    pub(super) fn hurry(&mut self) {
+        self.next = None;
+    }
+}
+
+impl Keeper {
+    /// Asks, now and then, whether the topics are still those that are read; partitions of others begin anew. Waits only for
+    /// the leaders to say where.
+    pub(super) fn watch_topics(&mut self, now: Instant) {
+        // A rebalance takes partitions out and in by itself, one that this would be amid.
+        if self.leaving.is_some() || !self.turns.is_empty() {
+            return;
+        }
+        if let Some(pending) = self.topics.pending.take() {
+            match pending.answer() {
+                None => self.topics.pending = Some(pending),
+                Some(Ok(described)) => self.compare(&described),
+                Some(Err(fault)) => tracing::debug!(?fault, "nobody says which topics these are"),
+            }
+        }
+        let is_due = self.topics.next.is_none_or(|next| next <= now);
+        if self.topics.pending.is_some() || self.held.is_empty() || !is_due {
+            return;
+        }
+        self.topics.next = Some(now + EVERY);
+        let topics: BTreeSet<_> = self.held.keys().map(|one| one.topic.to_string()).collect();
+        match PendingTopics::ask(self.client.client(), topics, EVERY) {
+            Ok(pending) => self.topics.pending = Some(pending),
+            Err(fault) => tracing::warn!(?fault, "can't ask which topics these are"),
+        }
+    }
+
+    /// Begins the partitions anew whose topic is another one now.
+    fn compare(&mut self, described: &Described) {
+        let mut replaced = Vec::new();
+        for (partition, held) in &mut self.held {
+            let Some(id) = described.ids.get(&*partition.topic) else { continue };
+            if held.topic.get_or_insert(*id) != id {
+                replaced.push(partition.clone());
+            }
+        }
+        if replaced.is_empty() {
+            return;
+        }
+        let mut begun = Vec::new();
+        for (partition, beginning) in self.beginnings(&replaced) {
+            let reached = self.tracker.reached(&partition).map(display);
+            tracing::warn!(
+                %partition, reached, %beginning,
+                "the topic was deleted and made anew; its partition begins at the beginning"
+            );
+            self.renew(&partition, Some(beginning));
+            if let Some(held) = self.held.get_mut(&partition) {
+                held.topic = described.ids.get(&*partition.topic).copied();
+                // What stopped it is gone with the old topic; the report keeps it, as of a partition that was lost.
+                held.stopped = false;
+            }
+            begun.push(partition.clone());
+            self.common.listener.tell(|| ConsumerEvent::TopicReplaced { partition, beginning });
+        }
+        if begun.len() < replaced.len() {
+            self.topics.next = Some(Instant::now() + AGAIN);
+        }
+        if begun.is_empty() {
+            return;
+        }
+        if let Err(error) = self.read_anew(&begun) {
+            self.fail(&error, || format!("begin {}", listed(&begun)));
+        }
+        self.committer.hurry();
+    }
+
+    /// Where those of `partitions` begin whose leaders say so.
+    fn beginnings(&self, partitions: &[TopicPartition]) -> Vec<(TopicPartition, Offset)> {
+        self.beat();
+        let found = offsets_of(partitions, Some(KafkaOffset::Beginning))
+            .and_then(|list| self.client.offsets_for_times(list, QUESTION));
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::info!(%error, partitions = %listed(partitions), "where they begin is not known yet");
+                return Vec::new();
+            }
+        };
+        let beginning = |one: &TopicPartitionListElem<'_>| match (one.error(), one.offset()) {
+            (Ok(()), KafkaOffset::Offset(offset)) => Some(Offset(offset)),
+            _ => None,
+        };
+        let name = |one: &TopicPartitionListElem<'_>| {
+            TopicPartition::new(one.topic(), PartitionId(one.partition()))
+        };
+        found.elements().iter().filter_map(|one| Some((name(one), beginning(one)?))).collect()
+    }
+}
