@@ -41,7 +41,7 @@ pub(crate) use admin::{Admin, Answer, Came, Fault, Request};
 pub(crate) use alter::TopicChange;
 pub(crate) use answer::ByPartition;
 pub(crate) use certificate::{BadCertificate, bad_certificate};
-pub(crate) use consume::{Looked, PartitionFeed, PendingCommit, Wake};
+pub(crate) use consume::{Looked, PartitionFeed, PendingCommit, Unread, Wake};
 pub(crate) use described::described;
 pub(crate) use ends::PendingEnds;
 pub(crate) use metadata::{Metadata, Topics, metadata, was_reached};

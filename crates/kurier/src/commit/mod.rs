@@ -8,4 +8,4 @@ mod tracker;
 
 pub(crate) use committer::{Answered, Committer};
 pub(crate) use seen::Seen;
-pub(crate) use tracker::{Committable, Completion, Epoch, Settled, Tracker};
+pub(crate) use tracker::{Committable, Completion, Epoch, OutOfOrder, Settled, Tracker};

@@ -47,10 +47,11 @@ pub(crate) enum Settled {
     Late,
 }
 
-/// A message came before one that was delivered already; the caller has to rewind.
+/// A message came before one that was delivered already; the caller has to begin anew with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct OutOfOrder {
-    pub(crate) offset: Offset,
+    /// How many were noted before it.
+    pub(crate) noted: usize,
 }
 
 /// The partitions this process holds, and how far each is handled.
@@ -121,9 +122,9 @@ impl Tracker {
         offsets: impl IntoIterator<Item = Offset>,
     ) -> Result<(), OutOfOrder> {
         let Some(own) = self.ownerships.get_mut(partition) else { return Ok(()) };
-        for offset in offsets {
+        for (noted, offset) in offsets.into_iter().enumerate() {
             if own.reached.is_some_and(|reached| offset < reached) {
-                return Err(OutOfOrder { offset });
+                return Err(OutOfOrder { noted });
             }
             own.window.push_back(Slot { offset, settled: false });
             own.waiting += 1;
@@ -345,11 +346,13 @@ mod tests {
         let mut tracker = Tracker::default();
         tracker.begin(partition(0), Some(Offset(5)));
         let before_start = tracker.deliver(&partition(0), offsets(&[4]));
-        assert_eq!(before_start, Err(OutOfOrder { offset: Offset(4) }));
+        assert_eq!(before_start, Err(OutOfOrder { noted: 0 }));
         tracker.deliver(&partition(0), offsets(&[6])).unwrap();
         let again = tracker.deliver(&partition(0), offsets(&[6, 7]));
-        assert_eq!(again, Err(OutOfOrder { offset: Offset(6) }));
+        assert_eq!(again, Err(OutOfOrder { noted: 0 }));
         assert_eq!(tracker.waiting(&partition(0)), 1);
+        let within = tracker.deliver(&partition(0), offsets(&[7, 8, 7, 8]));
+        assert_eq!(within, Err(OutOfOrder { noted: 2 }), "the same offsets again");
     }
 
     /// The same thing in the plainest words: a set of delivered offsets and a set of handled ones.

@@ -146,13 +146,14 @@ impl Keeper {
             self.committer.begin_for(&self.client, &self.tracker, &open, until.min(longest));
             asked = true;
         }
+        let stored = self.committer.stored();
+        self.report.uncommitted.retain(|one, position| stored.get(one) < Some(position));
+        // What was stored for an earlier share may be of other messages.
         for partition in self.tracker.partitions() {
             if let Some(owed) = self.tracker.owed(partition) {
                 self.report.uncommitted.insert(partition.clone(), owed.position);
             }
         }
-        let stored = self.committer.stored();
-        self.report.uncommitted.retain(|one, position| stored.get(one) < Some(position));
         self.report.committed.clone_from(stored);
         self.progress.note(&self.report, &self.committer);
     }

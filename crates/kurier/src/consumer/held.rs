@@ -8,8 +8,9 @@ use tokio::task::AbortHandle;
 
 use super::context::Callbacks;
 use super::lanes::{Order, Orders};
+use super::unreadable::Hole;
 use super::vitals::InHand;
-use crate::commit::{Epoch, Tracker};
+use crate::commit::{Epoch, OutOfOrder, Tracker};
 use crate::health::{Hand, Reading};
 use crate::metrics::HeldFigures;
 use crate::sys::{Looked, PartitionFeed, TopicId};
@@ -86,6 +87,8 @@ pub(super) struct Held {
     pub(super) stopped: bool,
     /// Whether reading gets on.
     pub(super) reading: Reading,
+    /// What came last that could not be read.
+    pub(super) hole: Option<Hole>,
     /// Which topic its offsets belong to, once it is known.
     pub(super) topic: Option<TopicId>,
     in_hand: Arc<InHand>,
@@ -122,7 +125,8 @@ impl Adrift {
 pub(super) enum Fed {
     /// So much was read; `more` when there may be more at once.
     Read { looked: Looked, more: bool },
-    /// Reading went back behind what was delivered: the lane must begin anew with these records.
+    /// Reading went back behind what was delivered: the lane must begin anew with these records, which are behind
+    /// those that were read before.
     WentBack(Vec<Record>),
 }
 
@@ -161,6 +165,7 @@ impl Held {
             ended: false,
             stopped: false,
             reading: Reading::begun(now),
+            hole: None,
             topic: None,
             in_hand: lane.in_hand,
             hand: None,
@@ -181,7 +186,7 @@ impl Held {
         let limit = self.limit_after(&Looked::default(), space).min(ahead);
         let mut records = Vec::new();
         let over = end.is_some_and(|end| tracker.reached(partition).is_some_and(|at| end <= at));
-        if limit == 0 || over {
+        if limit == 0 || over || self.is_before_a_hole() {
             self.reading.gets_on(now);
             return Fed::Read { looked: Looked::default(), more: false };
         }
@@ -193,18 +198,27 @@ impl Held {
         self.largest = looked.largest.max(self.largest - self.largest / 8);
         let beyond = end.and_then(|end| cut(&mut records, end, &mut looked));
         let offsets = records.iter().map(|record| record.offset);
-        if tracker.deliver(partition, offsets).is_err() {
-            return Fed::WentBack(records);
+        if let Err(OutOfOrder { noted }) = tracker.deliver(partition, offsets) {
+            return Fed::WentBack(records.split_off(noted));
+        }
+        if 0 < looked.messages {
+            self.hole = None;
         }
         // What was cut off is read, and yet neither handled nor to be passed.
         if let Some(reached) = beyond.or(looked.end) {
             tracker.reach(partition, reached);
         }
         let more = looked.taken == limit
+            && looked.unread.is_none()
             && looked.messages < ahead
             && 0 < self.limit_after(&looked, space);
         self.hand_over(records, &looked);
         Fed::Read { looked, more }
+    }
+
+    /// True when nothing more is read: what comes next can't be.
+    pub(super) fn is_before_a_hole(&self) -> bool {
+        self.hole.as_ref().is_some_and(Hole::stays)
     }
 
     /// See [`PartitionFeed::unsplit`].
@@ -222,7 +236,7 @@ impl Held {
         self.lane = Some(lane.sender);
         self.orders = lane.orders;
         (self.in_hand, self.hand) = (lane.in_hand, None);
-        (self.messages, self.bytes, self.ended) = (0, 0, false);
+        (self.messages, self.bytes, self.ended, self.hole) = (0, 0, false, None);
         old
     }
 

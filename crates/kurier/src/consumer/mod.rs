@@ -31,6 +31,7 @@ mod silent;
 mod single;
 mod start;
 mod trouble;
+mod unreadable;
 mod vitals;
 
 pub(crate) use context::Client;

@@ -31,7 +31,7 @@ use super::trouble::Waiting;
 use super::vitals::Vitals;
 use super::{ConsumerEvent, OnFailure};
 use crate::access::Access;
-use crate::commit::{Answered, Committer, Epoch, Seen, Settled, Tracker};
+use crate::commit::{Answered, Committer, Epoch, OutOfOrder, Seen, Settled, Tracker};
 use crate::sys::{CommitFailure, Looked};
 use crate::{
     ClientError, ConsumerConfig, HealthHandle, Offset, Position, Record, StartFrom, TopicPartition,
@@ -263,7 +263,7 @@ impl Keeper {
         self.lane_stopped(epoch, stopped);
     }
 
-    fn lane_stopped(&mut self, epoch: Epoch, stopped: StoppedPartition) {
+    pub(super) fn lane_stopped(&mut self, epoch: Epoch, stopped: StoppedPartition) {
         let partition = &stopped.partition;
         let Some(held) = self.held.get_mut(partition).filter(|held| held.epoch == epoch) else {
             return;
@@ -327,6 +327,7 @@ impl Keeper {
         let mut busy = false;
         let mut back = Vec::new();
         let mut troubles = Vec::new();
+        let mut unread = Vec::new();
         let bounds = (self.room.share(self.held.len()), self.room.ahead);
         for (partition, held) in &mut self.held {
             // What no cluster can be told to do: one partition of several is forgotten.
@@ -346,6 +347,7 @@ impl Keeper {
                         self.waiting.heard_from_cluster(&self.common.listener);
                     }
                     troubles.extend(looked.error);
+                    unread.extend(looked.unread.map(|what| (partition.clone(), what)));
                     if self.ends.all_read(partition, &self.tracker) {
                         held.hurry();
                     }
@@ -354,8 +356,14 @@ impl Keeper {
             }
         }
         for (partition, records) in back {
-            self.begin_anew(&partition, records);
+            if !self.went_back_from_hole(&partition) {
+                self.begin_anew(&partition, records);
+            }
         }
+        for (partition, what) in unread {
+            self.fetch_again(&partition, what);
+        }
+        self.stop_before_holes();
         for (code, reason) in troubles {
             self.trouble(&super::context::Trouble { code, reason });
         }
@@ -364,21 +372,27 @@ impl Keeper {
 
     /// The log was cut back, or its beginning moved: reading has gone back behind what was delivered.
     /// What the lane has from before counts no more.
-    fn begin_anew(&mut self, partition: &TopicPartition, records: Vec<Record>) {
-        let first = records.first().map(|record| record.offset);
-        let (reached, back_to) = (self.tracker.reached(partition).map(display), first.map(display));
-        tracing::warn!(%partition, reached, back_to, "reading went back; the partition begins anew");
-        self.renew(partition, first);
-        let Some(held) = self.held.get_mut(partition) else { return };
+    fn begin_anew(&mut self, partition: &TopicPartition, mut records: Vec<Record>) {
         self.common.figures.received.add(records.len());
+        loop {
+            let first = records.first().map(|record| record.offset);
+            let reached = self.tracker.reached(partition).map(display);
+            let back_to = first.map(display);
+            tracing::warn!(%partition, reached, back_to, "reading went back; the partition begins anew");
+            self.renew(partition, first);
+            let offsets = records.iter().map(|record| record.offset);
+            match self.tracker.deliver(partition, offsets) {
+                Ok(()) => break,
+                // It went back more than once.
+                Err(OutOfOrder { noted }) => records = records.split_off(noted),
+            }
+        }
         let looked = Looked {
             messages: records.len(),
             bytes: records.iter().map(Record::size).sum(),
             ..Looked::default()
         };
-        // Within one look offsets only grow.
-        let offsets = records.iter().map(|record| record.offset);
-        if self.tracker.deliver(partition, offsets).is_ok() {
+        if let Some(held) = self.held.get_mut(partition) {
             held.hand_over(records, &looked);
         }
     }

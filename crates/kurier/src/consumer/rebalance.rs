@@ -15,6 +15,7 @@ use super::ConsumerEvent;
 use super::context::{Client, Turn};
 use super::held::Held;
 use super::poll::Keeper;
+use super::start::QUESTION;
 use crate::sys::PartitionFeed;
 use crate::{Offset, StartFrom, TopicPartition};
 
@@ -242,6 +243,17 @@ impl Keeper {
             // No member any more: the next assignment begins.
             RebalanceProtocol::None => Ok(()),
         }
+    }
+
+    /// Reads partitions that are held from other places on. Nothing comes any more of what was fetched before.
+    pub(super) fn seek(&self, places: &[(TopicPartition, Offset)]) -> KafkaResult<()> {
+        self.beat();
+        let mut list = TopicPartitionList::with_capacity(places.len());
+        for (TopicPartition { topic, partition }, place) in places {
+            list.add_partition_offset(topic, partition.0, KafkaOffset::Offset(place.0))?;
+        }
+        let sought = self.client.seek_partitions(list, QUESTION)?;
+        sought.elements().iter().try_for_each(|one| one.error())
     }
 
     fn owned(&self) -> Vec<TopicPartition> {

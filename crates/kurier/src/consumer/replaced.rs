@@ -81,8 +81,17 @@ impl Keeper {
         if replaced.is_empty() {
             return;
         }
-        let mut begun = Vec::new();
-        for (partition, beginning) in self.beginnings(&replaced) {
+        let beginnings = self.beginnings(&replaced);
+        let sought = self.seek(&beginnings).inspect_err(|error| {
+            tracing::info!(%error, partitions = %listed(&replaced), "can't be read from the beginning yet");
+        });
+        if sought.is_err() || beginnings.len() < replaced.len() {
+            self.topics.next = Some(Instant::now() + AGAIN);
+        }
+        if sought.is_err() {
+            return;
+        }
+        for (partition, beginning) in beginnings {
             let reached = self.tracker.reached(&partition).map(display);
             tracing::warn!(
                 %partition, reached, %beginning,
@@ -94,17 +103,7 @@ impl Keeper {
                 // What stopped it is gone with the old topic; the report keeps it, as of a partition that was lost.
                 held.stopped = false;
             }
-            begun.push(partition.clone());
             self.common.listener.tell(|| ConsumerEvent::TopicReplaced { partition, beginning });
-        }
-        if begun.len() < replaced.len() {
-            self.topics.next = Some(Instant::now() + AGAIN);
-        }
-        if begun.is_empty() {
-            return;
-        }
-        if let Err(error) = self.read_anew(&begun) {
-            self.fail(&error, || format!("begin {}", listed(&begun)));
         }
         self.committer.hurry();
     }

@@ -78,6 +78,17 @@ pub(crate) struct Looked {
     pub(crate) end: Option<Offset>,
     /// The last error reading met; librdkafka goes on trying.
     pub(crate) error: Option<(RDKafkaErrorCode, String)>,
+    /// What could not be read. librdkafka goes on behind it, at a place that it guesses; nothing of that was taken.
+    pub(crate) unread: Option<Unread>,
+}
+
+/// A batch that came and can't be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unread {
+    /// Its first offset, which may lie before where reading began.
+    pub(crate) offset: Offset,
+    /// Why.
+    pub(crate) reason: String,
 }
 
 /// One partition's messages, in a queue of their own.
@@ -134,7 +145,7 @@ impl<C: ConsumerContext + 'static> PartitionFeed<C> {
     /// `rd_kafka_q_serve_rkmessages`).
     pub(crate) fn take(&mut self, limit: usize, records: &mut Vec<Record>) -> Looked {
         let mut looked = Looked::default();
-        while looked.taken < limit {
+        while looked.taken < limit && looked.unread.is_none() {
             let Some(event) = self.queue.queue.poll(Duration::ZERO) else { break };
             looked.taken += 1;
             match event.kind() {
@@ -147,7 +158,10 @@ impl<C: ConsumerContext + 'static> PartitionFeed<C> {
                 },
                 rd::RD_KAFKA_EVENT_ERROR => match event.error() {
                     (RDKafkaErrorCode::PartitionEOF, _) => {
-                        looked.end = looked.end.max(event.end_of_partition());
+                        looked.end = looked.end.max(event.offset());
+                    }
+                    (code, reason) if is_of_a_batch(code) => {
+                        looked.unread = event.offset().map(|offset| Unread { offset, reason });
                     }
                     error => looked.error = Some(error),
                 },
@@ -244,18 +258,30 @@ impl<C: ConsumerContext + 'static> fmt::Debug for PartitionFeed<C> {
 }
 
 impl Event {
-    /// Where the partition's end was, if this is an event that says so.
-    fn end_of_partition(&self) -> Option<Offset> {
+    /// The offset that the event is about, if it is about one: of a partition's end, or of a batch.
+    fn offset(&self) -> Option<Offset> {
         // SAFETY: the event is alive; what it gives is ours, read, and destroyed once.
         unsafe {
-            let end = rd::rd_kafka_event_topic_partition(self.0.as_ptr());
-            let offset = end.as_ref().map(|end| Offset(end.offset));
-            if !end.is_null() {
-                rd::rd_kafka_topic_partition_destroy(end);
+            let place = rd::rd_kafka_event_topic_partition(self.0.as_ptr());
+            let offset = place.as_ref().map(|place| Offset(place.offset));
+            if !place.is_null() {
+                rd::rd_kafka_topic_partition_destroy(place);
             }
             offset
         }
     }
+}
+
+/// What librdkafka says on a partition's queue of a batch that it can't read: its checksum is wrong, it can't be
+/// decompressed, it is of an unknown version, or too large (librdkafka 2.12.1, `rdkafka_msgset_reader.c`).
+fn is_of_a_batch(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::BadMessage
+            | RDKafkaErrorCode::BadCompression
+            | RDKafkaErrorCode::NotImplemented
+            | RDKafkaErrorCode::MessageSizeTooLarge
+    )
 }
 
 /// A commit that was asked for and is not answered yet.
