@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kurier::{
-    Context, Ended, Failure, Message, MessageProducer, OnFailure, Received, SingleMessageConsumer,
+    Context, Ended, Failure, Message, MessageProducer, Offset, OnFailure, PartitionId, Received,
+    SingleMessageConsumer, TopicPartition, TopicReader,
 };
 use kurier_broker::EmbeddedCluster;
 use kurier_tests::waits::{until, within};
@@ -138,6 +139,29 @@ async fn what_stays_broken_stops_its_partition_and_nothing_behind_it_is_handled(
         assert!(stopped.reason.starts_with("it can't be read: "), "{stopped:?}");
         let committed: Vec<i64> = report.committed.values().map(|offset| offset.0).collect();
         assert_eq!(committed, [MARKED]);
+        scene.cluster.close().await;
+    }
+}
+
+/// Whoever looks at a topic is told where it can't be read, and shown nothing behind.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_ends_with_an_error_that_says_where_the_damage_is() {
+    for place in [in_the_value, in_the_version] {
+        let scene = Scene::set(place, 1).await;
+        let all =
+            [(TopicPartition::new(TOPIC, PartitionId(0)), (Offset(0), Some(Offset(MESSAGES))))];
+        let reader = TopicReader::read(&kurier::ClientConfig::new(&*scene.bootstrap), all.into());
+        let mut reader = reader.unwrap();
+        for offset in 0..MARKED {
+            assert_eq!(
+                within("a record", reader.next()).await.unwrap().unwrap().offset().0,
+                offset
+            );
+        }
+        let error = within("an error", reader.next()).await.unwrap().unwrap_err();
+        assert!(error.to_string().contains("orders[0] at offset 4"), "{error}");
+        assert!(within("the end", reader.next()).await.is_none());
+        within("close", reader.close()).await;
         scene.cluster.close().await;
     }
 }

@@ -18,7 +18,7 @@ use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 use tokio::sync::mpsc;
 
 use crate::config::native_config;
-use crate::sys::{Looked, PartitionFeed, Wake};
+use crate::sys::{Looked, PartitionFeed, Unread, Wake};
 use crate::{
     Admin, ClientConfig, ClientError, ConfigProblems, Offset, OffsetAt, Record, StartFrom,
     TopicPartition,
@@ -124,7 +124,7 @@ impl TopicReader {
     /// The next record of any partition; `None` at the end. After an error there is nothing more.
     ///
     /// # Errors
-    /// When the topic is gone, or the cluster does not let it be read.
+    /// When the topic is gone, the cluster does not let it be read, or what comes is damaged: it says at which offset.
     ///
     /// # Cancel safety
     /// Dropping it loses nothing.
@@ -163,12 +163,13 @@ const TURN: usize = 256;
 const ROUND: Duration = Duration::from_millis(50);
 
 /// librdkafka wants a group's name even where none is joined.
-const READER_PROPERTIES: [(&str, &str); 5] = [
+const READER_PROPERTIES: [(&str, &str); 6] = [
     ("group.id", "kurier-reader"),
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
     ("enable.partition.eof", "true"),
     ("auto.offset.reset", "earliest"),
+    ("check.crcs", "true"),
 ];
 
 /// The order to stop. Rings the reading thread, once that is there.
@@ -274,7 +275,8 @@ fn read_all(
             let looked = feed.take(TURN, &mut records);
             idle &= looked.taken == 0;
             let past = |offset: Offset| end.is_some_and(|end| end <= offset);
-            let reached = looked.end.is_some_and(past)
+            let hole = looked.unread.as_ref().map(|unread| unread.offset);
+            let reached = looked.end.max(hole).is_some_and(past)
                 || records.last().is_some_and(|last| past(last.offset.next()));
             for record in records.drain(..).filter(|record| !past(record.offset)) {
                 waiting.added(record.size());
@@ -284,8 +286,7 @@ fn read_all(
             }
             if reached {
                 spans.remove(feed.partition());
-            }
-            if let Some(error) = fatal(feed.partition(), looked) {
+            } else if let Some(error) = fatal(feed.partition(), looked) {
                 // Nobody takes it only when nobody reads.
                 let _ = out.blocking_send(Err(error));
                 return;
@@ -311,6 +312,11 @@ fn assign(client: &BaseConsumer<Quiet>, spans: &Spans) -> Result<(), KafkaError>
 /// An error that reading does not get over by itself.
 fn fatal(partition: &TopicPartition, looked: Looked) -> Option<ClientError> {
     use RDKafkaErrorCode as C;
+    // Behind it librdkafka reads on at a place that it guesses.
+    if let Some(Unread { offset, reason }) = looked.unread {
+        let doing = format!("read {partition} at offset {offset}");
+        return Some(ClientError::Kafka { doing, code: C::BadMessage, reason });
+    }
     let (code, reason) = looked.error?;
     let error = ClientError::from_code(format!("read {partition}"), code, reason);
     let gone = matches!(code, C::UnknownTopic | C::UnknownTopicOrPartition | C::UnknownPartition);

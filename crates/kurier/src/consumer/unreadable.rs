@@ -115,9 +115,9 @@ mod tests {
     fn a_place_stays_unreadable_when_it_was_so_often_enough_in_a_row() {
         let unread = |offset| Unread { offset: Offset(offset), reason: String::new() };
         let mut hole = None;
-        for (offset, stays) in
-            [(4, false), (4, false), (7, false), (7, false), (7, true), (7, true)]
-        {
+        let four = [(4, false); 4];
+        let seven = [(7, false), (7, false), (7, false), (7, false), (7, true), (7, true)];
+        for (offset, stays) in four.into_iter().chain(seven) {
             let met = Hole::met(hole.take(), unread(offset));
             assert_eq!(met.stays(), stays, "{met:?}");
             hole = Some(met);
