@@ -89,6 +89,29 @@ fn what_a_command_rejects_or_fails_at_goes_to_the_dead_letter_topic_many_keys_at
     assert_eq!(counted["by_cause"], causes, "{counted}");
 }
 
+/// Of a partition that stopped nothing more is to be expected; of what is left there is.
+#[test]
+fn a_run_that_leaves_work_ends_with_code_4_though_a_partition_had_stopped() {
+    let cluster = Cluster::run(&["t:2"]);
+    let produce = ["produce", "t", "--input", "raw", "--key-delimiter", ":", "--report", "none"];
+    let lines: String = (0..20).map(|number| format!("key-{number}:{number}\n")).collect();
+    assert_eq!(cluster.kurier(&produce, &lines).status.code(), Some(0));
+    let script = "[ $KURIER_MSG_PARTITION = 1 ] || exit 65; echo begun; exec sleep 1000";
+    let args = ["consume", "single", "t", "--decode", "raw", "--shutdown-deadline", "2s", "--exec"];
+    let mut process = cluster.command(&[&args[..], &[script]].concat()).spawn().unwrap();
+    let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+    let mut told = String::new();
+    while !(told.contains("partition stopped") && told.contains("t-1@0: begun")) {
+        told += &lines.next().expect("a run that goes on").unwrap();
+        told += "\n";
+    }
+    let signal = Command::new("kill").args(["-TERM", &process.id().to_string()]).status();
+    assert!(signal.unwrap().success());
+    told.extend(lines.map(|line| line.unwrap() + "\n"));
+    assert_eq!(process.wait().unwrap().code(), Some(4), "{told}");
+    assert!(told.contains("1 message in handlers' hands"), "{told}");
+}
+
 #[test]
 fn a_batch_is_one_object_a_line() {
     let cluster = Cluster::run(&["t:1"]);

@@ -25,6 +25,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 const DEADLINE: Duration = Duration::from_secs(5);
 /// What a busy machine may add to it.
 const GRACE: Duration = Duration::from_secs(2);
+/// Longer than a member that is given nothing waits for a share.
+const EMPTY_HANDED: Duration = Duration::from_secs(5);
 
 /// Commits by no clock, and closes within [`DEADLINE`].
 fn unhurried<K, D>(mut builder: ConsumerBuilder<K, D>) -> ConsumerBuilder<K, D> {
@@ -306,6 +308,107 @@ async fn an_idle_consumer_does_not_end_while_all_brokers_are_away() {
     let report = within("its end", member.end()).await;
     assert_eq!((report.ended, report.handled), (Ended::Idle, 1), "{report:?}");
     scene.judge("ended once brokers had nothing more").await;
+}
+
+/// A share that was lost, as librdkafka gives up its own after the session timeout, is no share that was handled.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_share_that_was_lost_is_not_the_end() {
+    let scene = Scene::set("lost-is-not-the-end", 2).await;
+    scene.fill(0..2, 50).await;
+    let mut builder = scene.member("1").exit_at_end(true);
+    builder.config_mut().session_timeout = Duration::from_secs(6);
+    let health = builder.health();
+    let member = scene.run(builder, |_: Given, _: Context| async {
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        Ok(())
+    });
+    let diary = Arc::clone(&member.diary);
+    until("both are at work", || (0..2).all(|number| !diary.committed(number).is_empty())).await;
+    for node in NODES {
+        scene.cluster.kill(node).await.unwrap();
+    }
+    let lost = |event: &ConsumerEvent| matches!(event, ConsumerEvent::Lost { .. }).then_some(());
+    until("its share is lost", || !diary.picked(lost).is_empty()).await;
+    let waited = || {
+        let conditions = health.now().conditions;
+        conditions.iter().find_map(|condition| match condition {
+            Condition::WaitingForCluster { waited, .. } => Some(*waited),
+            _ => None,
+        })
+    };
+    let begun = waited();
+    let is_over = || is_closing(&diary);
+    until("it has waited for longer", || {
+        is_over() || begun.map(|begun| begun + EMPTY_HANDED) < waited()
+    })
+    .await;
+    assert!(!is_over(), "it took the share that was lost for one that is handled");
+    let before = diary.handled(0).len() + diary.handled(1).len();
+    assert!(before < 100, "nothing was left when its share was lost");
+    within("the start of all nodes", scene.cluster.start_all()).await.unwrap();
+    let report = within("its end", member.end()).await;
+    assert_eq!(report.ended, Ended::AtEnd, "{report:?}");
+    assert_eq!(scene.committed().await, BTreeMap::from([(0, 50), (1, 50)]));
+    scene.judge(&format!("{before} of 100 handled when the share was lost")).await;
+}
+
+fn is_closing(diary: &Diary) -> bool {
+    let closing = |event: &ConsumerEvent| matches!(event, ConsumerEvent::Closing).then_some(());
+    !diary.picked(closing).is_empty()
+}
+
+/// With an eager assignor each rebalance takes everything first, and gives nothing until the last member has come.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_share_that_was_revoked_is_not_the_end_while_another_member_is_late() {
+    let scene = Scene::set("revoked-is-not-the-end", 2).await;
+    scene.fill(0..2, 50).await;
+    let eager = |name| {
+        let builder = scene.member(name).property("partition.assignment.strategy", "range");
+        builder.exit_at_end(true)
+    };
+    let slow = |_: Given, _: Context| async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        Ok(())
+    };
+    let first = scene.run(eager("1"), slow);
+    let diary = Arc::clone(&first.diary);
+    until("the first has both", || diary.owned() == Some(vec![0, 1])).await;
+    let late = late_member(&scene).await;
+    until("the first has one", || diary.owned().is_some_and(|owned| owned.len() == 1)).await;
+    let third = scene.run(eager("3"), slow);
+    until("all is taken", || diary.owned() == Some(Vec::new())).await;
+    let begun = Instant::now();
+    until("that was so for longer", || is_closing(&diary) || EMPTY_HANDED < begun.elapsed()).await;
+    assert!(!is_closing(&diary), "it took the share that was revoked for one that is handled");
+    assert_eq!(diary.owned(), Some(Vec::new()), "the late member was not late");
+    let (first, third) = (first.end().await, third.end().await);
+    assert_eq!((first.ended, third.ended), (Ended::AtEnd, Ended::AtEnd));
+    assert_eq!(scene.committed().await, BTreeMap::from([(0, 50), (1, 50)]));
+    std::thread::spawn(move || drop(late));
+    let shares = format!("{} and {} handled", first.handled, third.handled);
+    scene.judge(&format!("empty-handed for {EMPTY_HANDED:?} and longer, then {shares}")).await;
+}
+
+/// A member that has a partition, and does not answer a rebalance, until the group goes on without it.
+async fn late_member(scene: &Scene) -> BaseConsumer {
+    let (bootstrap, group) = (scene.bootstrap().to_owned(), scene.group.clone());
+    let joining = tokio::task::spawn_blocking(move || {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", bootstrap)
+            .set("group.id", group)
+            .set("partition.assignment.strategy", "range")
+            .set("enable.auto.commit", "false")
+            .set("session.timeout.ms", "6000")
+            .set("max.poll.interval.ms", "12000")
+            .create()
+            .unwrap();
+        consumer.subscribe(&[TOPIC]).unwrap();
+        while consumer.assignment().unwrap().count() == 0 {
+            drop(consumer.poll(Duration::from_millis(50)));
+        }
+        consumer
+    });
+    within("the late member", joining).await.unwrap()
 }
 
 /// The position of a partition that is read to its end is committed though nothing was handled; a close must not wait

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kurier::{ConsumerEvent, Context, Ended, Failure, OffenceKind, Offset, RetryPolicy};
+use kurier::{ConsumerEvent, Context, Ended, Failure, OffenceKind, Offset, RetryPolicy, StartFrom};
+use kurier_broker::{Api, Fault, FaultAction, ResponseError};
 use kurier_tests::cluster::admin;
 use kurier_tests::scene::{Given, Scene, TOPIC, at, place, take};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
+use crate::dispatch::NO_FAULTS;
 use crate::{until, within};
 
 const EVERY: Duration = Duration::from_millis(100);
@@ -133,6 +135,44 @@ async fn commits_wait_for_a_coordinator_that_died_and_are_stored_by_the_next() {
     let report = member.stop().await;
     assert_eq!(report.uncommitted.len(), 0, "{report:?}");
     scene.judge(&format!("node {coordinator} killed, {} commits failed", failed.len())).await;
+}
+
+/// Where a new group begins at the end, nobody finds that place again: it is stored before a message is handed out, and
+/// the run that has found it remembers it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_a_group_begins_is_stored_before_anything_is_handled_and_outlives_a_share_that_is_lost()
+ {
+    let scene = Scene::set("begins-at-the-end", 1).await;
+    let Some(faults) = scene.cluster.faults() else { return crate::not_run(NO_FAULTS) };
+    let not_ready = FaultAction::Error(ResponseError::CoordinatorNotAvailable);
+    let commits = faults.add(Fault::on(Api::OffsetCommit), not_ready).unwrap();
+    let mut builder = scene.member("1").from(StartFrom::Latest);
+    builder.config_mut().commit_interval = HOUR;
+    let member = scene.run(builder, |_: Given, _: Context| async {
+        tokio::time::sleep(EVERY).await;
+        Ok(())
+    });
+    let diary = member.diary.clone();
+    within("a commit of where it begins", commits.reached(1)).await;
+    scene.fill([0], 50).await;
+    let unknown = FaultAction::Error(ResponseError::UnknownMemberId);
+    faults.add(Fault::on(Api::Heartbeat).times(1), unknown).unwrap();
+    let turns = || {
+        diary.picked(|event| match event {
+            ConsumerEvent::Lost { .. } => Some("lost"),
+            ConsumerEvent::Assigned { partitions, .. } if !partitions.is_empty() => Some("given"),
+            _ => None,
+        })
+    };
+    until("its share is lost, and given back", || turns() == ["given", "lost", "given"]).await;
+    let early = diary.begun(0);
+    commits.clear();
+    scene.fill([0], 1).await;
+    until("the last one is handled", || diary.handled(0).last() == Some(&50)).await;
+    member.stop().await;
+    scene.judge(&format!("{} commits of where it begins were refused", commits.fired())).await;
+    assert_eq!(scene.committed().await, BTreeMap::from([(0, 51)]));
+    assert_eq!(early, [], "these were handled before the group knew where it begins");
 }
 
 /// The control: librdkafka's own automatic commit, which stores an offset when its message is handed

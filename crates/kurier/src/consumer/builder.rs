@@ -146,9 +146,10 @@ impl<K, D> ConsumerBuilder<K, D> {
     /// Where the group begins in a partition it has no commit for. Default: at the earliest record.
     ///
     /// [`StartFrom::Latest`] and [`StartFrom::Time`] are resolved when the partition is assigned, and
-    /// the position found is committed at once, so that a crash before the first message is handled
-    /// passes nothing over. A partition that is added to a topic while this instance runs is read from
-    /// its beginning, whatever is said here.
+    /// the position found is committed at once. No message is handled before the group has stored it, so
+    /// that a crash after that passes nothing over; until then this instance remembers it, also when it
+    /// loses the partition and gets it back. A partition that is added to a topic while this instance runs
+    /// is read from its beginning, whatever is said here.
     pub fn from(mut self, from: StartFrom) -> Self {
         self.config.from = from;
         self
@@ -159,8 +160,9 @@ impl<K, D> ConsumerBuilder<K, D> {
     ///
     /// Ends are taken once, for all partitions of the topics, which must exist by then. With other
     /// members in the group each leaves when its own part is done, and hands it over if another comes
-    /// later; an instance that is given no partition leaves after 3 s without a rebalance. A partition
-    /// that stopped counts as done; the report lists it.
+    /// later; an instance that the group gives no partition leaves after 3 s. One whose partitions were
+    /// taken away waits for what it is given next. A partition that stopped counts as done; the report
+    /// lists it.
     pub fn exit_at_end(mut self, yes: bool) -> Self {
         self.ends.at_end = yes;
         self
@@ -174,7 +176,8 @@ impl<K, D> ConsumerBuilder<K, D> {
     }
 
     /// Ends the run after `silence` without a message, handlers being idle. Default: never. The clock
-    /// starts with the first assignment.
+    /// starts with the first assignment, and anew after times in which nothing could come: without
+    /// brokers, without the partitions that a rebalance took, or while the process was frozen.
     pub fn idle_exit(mut self, silence: Duration) -> Self {
         self.ends.idle = Some(silence);
         self

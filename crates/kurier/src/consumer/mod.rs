@@ -21,6 +21,7 @@ mod lanes;
 mod letters;
 mod mailbox;
 mod message;
+mod outset;
 mod poll;
 mod rebalance;
 mod replaced;

@@ -22,6 +22,7 @@ use super::end::Ends;
 use super::held::{Adrift, Fed, Held, LaneEnds, Room};
 use super::lanes::{Common, Lane, Orders, Spawn};
 use super::mailbox::{Ending, How, Letter};
+use super::outset::Outsets;
 use super::rebalance::Leaving;
 use super::replaced::TopicWatch;
 use super::report::{ConsumeReport, Ended, StoppedPartition};
@@ -64,6 +65,7 @@ pub(super) struct Keeper {
     /// What the client was made with.
     pub(super) settings: rdkafka::ClientConfig,
     pub(super) survey: Survey,
+    pub(super) outsets: Outsets,
     pub(super) ends: Ends,
     pub(super) report: ConsumeReport,
     pub(super) failed: Option<ClientError>,
@@ -114,6 +116,7 @@ impl Keeper {
             access,
             settings,
             survey: Survey::default(),
+            outsets: Outsets::default(),
             ends,
             report: ConsumeReport::default(),
             failed: None,
@@ -158,6 +161,7 @@ impl Keeper {
         self.begin_silent();
         let now = Instant::now();
         if self.leaving.is_none() {
+            self.commit_outsets(now);
             self.committer.begin_due(&self.client, &self.tracker, now);
         }
         self.show(now);
@@ -335,6 +339,12 @@ impl Keeper {
             if super::tests::is_left_unread(&self.config.group, partition) {
                 continue;
             }
+            if self.outsets.of(partition).is_some() {
+                // Nothing is handed out yet: that is neither a standstill nor a silence to end at.
+                held.reading.gets_on(now);
+                self.ends.active();
+                continue;
+            }
             let end = self.ends.hands_over_before(partition);
             match held.feed(partition, &mut self.tracker, bounds, end, now) {
                 Fed::Read { looked, more } => {
@@ -402,6 +412,7 @@ impl Keeper {
     pub(super) fn renew(&mut self, partition: &TopicPartition, start: Option<Offset>) {
         self.seen.forget(partition);
         self.committer.forget(partition);
+        self.outsets.moved(partition, start);
         let lane = self.new_lane(partition, start);
         self.tracker.owe(partition);
         if let Some(held) = self.held.get_mut(partition) {
@@ -430,7 +441,7 @@ impl Keeper {
     }
 
     /// Why the run is to end, if it is.
-    pub(super) fn ended(&self) -> Option<Ended> {
+    pub(super) fn ended(&mut self) -> Option<Ended> {
         if self.failed.is_some() {
             return Some(Ended::Failed);
         }
@@ -441,7 +452,9 @@ impl Keeper {
             return Some(Ended::PartitionStopped);
         }
         let quiet = self.leaving.is_none() && self.turns.is_empty();
-        if quiet { self.ends.reached(&self.held, &self.tracker) } else { None }
+        let away = self.waiting.cluster.is_some();
+        let reached = self.ends.reached(&self.held, &self.tracker, away, Instant::now());
+        reached.filter(|_| quiet)
     }
 
     /// True when nobody waits for the run any more.
@@ -461,6 +474,7 @@ impl Keeper {
                 Ok(()) => {
                     self.waiting.heard_from_cluster(&self.common.listener);
                     self.refused.remove(&partition);
+                    self.outsets.stored(&partition);
                     self.common.figures.commits_stored.add(1);
                     tracing::trace!(%partition, %offset, "committed");
                     self.common.listener.tell(|| ConsumerEvent::Committed { partition, offset });

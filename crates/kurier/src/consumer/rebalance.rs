@@ -89,6 +89,7 @@ impl Keeper {
                 return self.turns.push_front(Turn::Assign(partitions));
             };
             let lane = self.new_lane(partition, start.filter(|_| !is_found_again));
+            self.note_outset(partition, *start);
             let held = Held::new(feed, lane, Instant::now());
             self.held.insert(partition.clone(), held);
         }
@@ -96,10 +97,7 @@ impl Keeper {
         if let Err(error) = assign(&self.client, &starts) {
             self.fail(&error, || format!("take in {}", listed(&partitions)));
         }
-        if !is_found_again && starts.iter().any(|(_, start)| start.is_some()) {
-            self.committer.hurry();
-        }
-        self.ends.turned();
+        self.ends.given(Instant::now());
         self.waiting.assigned(&partitions, &self.common.listener);
         self.vitals.unassigned = false;
         self.show_now(Instant::now());
@@ -198,7 +196,9 @@ impl Keeper {
         if let Err(error) = unassign(&self.client, &partitions) {
             self.fail(&error, || format!("let go of {}", listed(&partitions)));
         }
-        self.ends.turned();
+        if self.held.is_empty() {
+            self.ends.all_taken();
+        }
         // What was lost, the group took from a member it holds for dead; the next share makes it one.
         self.vitals.unassigned |= lost;
         self.show_now(Instant::now());

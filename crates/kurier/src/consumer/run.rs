@@ -83,7 +83,7 @@ async fn begin(setup: Setup) -> Result<ConsumeReport, ConsumeError> {
     let seen = Arc::clone(&progress);
     let thread = move || {
         let consumed = client(&properties, Arc::clone(&figures)).map(|client| {
-            let (ends, client) = (Ends::new(ends), Arc::new(client));
+            let (ends, client) = (Ends::new(ends, Instant::now()), Arc::new(client));
             let health = health.clone();
             let (access, settings) =
                 (Access::of(&properties), properties.iter().cloned().collect());

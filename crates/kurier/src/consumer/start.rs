@@ -132,11 +132,16 @@ impl Keeper {
         let at_beginning = |one: &TopicPartition| {
             self.config.from == StartFrom::Earliest || !self.survey.knows(one)
         };
-        let (added, new): (Vec<_>, Vec<_>) =
-            self.uncommitted(partitions)?.into_iter().partition(at_beginning);
+        let uncommitted = self.uncommitted(partitions)?;
+        // What was looked up before is where the group begins, though it has not stored it.
+        let known = |one: &TopicPartition| Some((one.clone(), self.outsets.of(one)?));
+        let known: BTreeMap<_, _> = uncommitted.iter().filter_map(known).collect();
+        let (added, new): (Vec<_>, Vec<_>) = (uncommitted.into_iter())
+            .filter(|one| !known.contains_key(one))
+            .partition(at_beginning);
         // `Latest`, and partitions without a message of that time or a later one. Asked before the time: a
         // message that is written between the two questions is found by one of them.
-        let mut starts = BTreeMap::new();
+        let mut starts = known;
         for partition in &new {
             self.beat();
             let TopicPartition { topic, partition: number } = partition;

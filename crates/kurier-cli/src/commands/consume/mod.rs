@@ -237,10 +237,10 @@ fn exit(report: &ConsumeReport, ill: Option<Exit>, doing: &Doing, signals: &Sign
         Exit::Failed
     } else if let Some(ill) = ill {
         ill
-    } else if stopped {
-        Exit::Failed
     } else if incomplete {
         Exit::Incomplete
+    } else if stopped {
+        Exit::Failed
     } else if has_enough {
         Exit::Done
     } else {

@@ -31,7 +31,7 @@ fn keeper(bootstrap: &str) -> Keeper {
         config,
         common,
         spawn: Box::new(move |held| spawn_on(&runtime, lane(held))),
-        ends: Ends::new(EndRules::default()),
+        ends: Ends::new(EndRules::default(), Instant::now()),
         progress: Progress::new().0,
         health: HealthHandle::default(),
     });
