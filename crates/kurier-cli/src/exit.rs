@@ -100,9 +100,7 @@ impl Exit {
 
 fn by_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     use kurier::DeadLetterTopicError::{Compacted, Missing};
-    use kurier::{
-        BuildError, ConfigProblems, ConsumeError, NotAccepting, ReadError, ReplayError, SendError,
-    };
+    use kurier::{BuildError, ConfigProblems, ConsumeError, ReadError, ReplayError, SendError};
     use kurier_broker::{StartError, control::ControlError};
     let is_config = cause.is::<ConfigProblems>()
         || cause.is::<UsageError>()
@@ -129,12 +127,8 @@ fn by_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if let Some(SendError::TopicName { .. }) = cause.downcast_ref() {
         return Some(Exit::Usage);
     }
-    match cause.downcast_ref() {
-        Some(SendError::Client { code, .. }) if is_refusal(*code) => {
-            return Some(Exit::Unauthorized);
-        }
-        Some(SendError::NotAccepting(NotAccepting::Refused(_))) => return Some(Exit::Unauthorized),
-        _ => {}
+    if cause.downcast_ref().is_some_and(SendError::is_refused) {
+        return Some(Exit::Unauthorized);
     }
     match cause.downcast_ref::<ClientError>() {
         Some(ClientError::Unreachable { .. }) => Some(Exit::Unreachable),
@@ -161,19 +155,6 @@ fn is_no_outbox(cause: &(dyn std::error::Error + 'static)) -> bool {
                 | OutboxError::NoFolder { .. }
                 | OutboxError::NoOutbox { .. }
         )
-    )
-}
-
-/// True for codes that say that the client is not let in, or may not do that.
-pub fn is_refusal(code: RDKafkaErrorCode) -> bool {
-    use RDKafkaErrorCode as C;
-    matches!(
-        code,
-        C::Authentication
-            | C::SSL
-            | C::TopicAuthorizationFailed
-            | C::GroupAuthorizationFailed
-            | C::ClusterAuthorizationFailed
     )
 }
 
@@ -237,6 +218,28 @@ mod tests {
         for (condition, exit) in table {
             health.conditions = vec![condition];
             assert_eq!(Exit::of_health(&health), exit, "{health}");
+        }
+    }
+    #[test]
+    fn whoever_is_not_let_in_or_may_not_send_ends_with_6() {
+        use kurier::{NotAccepting, ReplayError, SendError};
+        let client = |code| SendError::Client { topic: "orders".to_owned(), code };
+        let denied = ClientError::Unauthorized {
+            doing: "send".to_owned(),
+            code: RDKafkaErrorCode::ClusterAuthorizationFailed,
+        };
+        let table = [
+            (client(RDKafkaErrorCode::SSL), Exit::Unauthorized),
+            (client(RDKafkaErrorCode::Authentication), Exit::Unauthorized),
+            (client(RDKafkaErrorCode::TopicAuthorizationFailed), Exit::Unauthorized),
+            (SendError::NotAccepting(NotAccepting::Refused(denied)), Exit::Unauthorized),
+            (SendError::NotAccepting(NotAccepting::Closed), Exit::Failed),
+            (client(RDKafkaErrorCode::QueueFull), Exit::Failed),
+        ];
+        for (error, exit) in table {
+            let told = error.to_string();
+            assert_eq!(Exit::of(&anyhow::Error::new(error.clone())), exit, "{told}");
+            assert_eq!(Exit::of(&ReplayError::Send(error).into()), exit, "{told}");
         }
     }
 }

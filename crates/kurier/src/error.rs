@@ -130,6 +130,19 @@ pub(crate) fn is_unknown_topic(code: RDKafkaErrorCode) -> bool {
     matches!(code, RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic)
 }
 
+/// True for codes that say that the client is not let in, or may not do that: an operator can change it.
+pub(crate) fn is_refusal(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as C;
+    matches!(
+        code,
+        C::Authentication
+            | C::SSL
+            | C::TopicAuthorizationFailed
+            | C::GroupAuthorizationFailed
+            | C::ClusterAuthorizationFailed
+    )
+}
+
 /// The rights that are missing, by what was refused (Kafka's documentation, "Authorization and ACLs").
 pub(crate) fn needed(code: RDKafkaErrorCode) -> &'static str {
     use RDKafkaErrorCode as C;

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
+use kurier::{Message, NewTopic};
 use kurier_tests::audit::{self, Found};
 use kurier_tests::binary::{Ended, Kurier};
-use kurier_tests::cluster::{self, NODES, TestCluster, create_topic};
+use kurier_tests::cluster::{self, NODES, TestCluster, create, create_topic};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::message::{Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{
@@ -281,4 +282,45 @@ async fn what_comes_back_during_a_replay_is_not_sent_by_the_same_run() {
     let second = ended(replay(&*cluster, &[])).await;
     assert_eq!(second.lines[0]["replayed"], 50, "{}", second.talk);
     assert_eq!(lost(&log(&*cluster).await, 250), 0, "0 lost");
+}
+
+/// Hardly to be compressed, and 36 times as long.
+fn noise(length: usize) -> String {
+    (0..length).map(|_| Message::new("x").unwrap().id().to_string()).collect()
+}
+
+/// How large a message may be is for its topic to say, and not for the replay.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_letter_of_two_megabytes_is_sent_again_where_the_topic_takes_it() {
+    let cluster = cluster::cluster().await.unwrap();
+    for name in [TOPIC, LETTERS] {
+        let topic = NewTopic::new(name).partitions(1).replication(3);
+        create(&*cluster, name, &topic.config("max.message.bytes", "5000000")).await.unwrap();
+    }
+    create_topic(&*cluster, "narrow", 1).await.unwrap();
+    let large = noise(2_000_000 / 36);
+    let producer = careless(cluster.bootstrap(), &[("message.max.bytes", "3000000")]);
+    let record = FutureRecord::to(TOPIC).key("key").payload(&large);
+    within("sending", producer.send(record, Duration::from_secs(60))).await.unwrap();
+    let mut consume = vec!["consume", "single", TOPIC, "--decode", "raw", "--exit-at-end"];
+    consume.extend(["--exec", "exit 65", "--dead-letter", LETTERS]);
+    let given_up = ended(Kurier::start(cluster.bootstrap(), &consume).unwrap()).await;
+    assert!(given_up.status.success(), "{}", given_up.talk);
+
+    // The limit of the client itself is no verdict: nothing is passed by it.
+    let limited = ended(replay(&*cluster, &["-X", "message.max.bytes=1000000"])).await;
+    assert_eq!(limited.status.code(), Some(1), "{}", limited.talk);
+    assert!(limited.talk.contains("over the limit of 1000000"), "{}", limited.talk);
+    let sent = ended(replay(&*cluster, &[])).await;
+    assert!(sent.status.success(), "{}", sent.talk);
+    let summary = &sent.lines[0];
+    assert_eq!((&summary["replayed"], &summary["left"]), (&1.into(), &0.into()), "{}", sent.talk);
+    let log = log(&*cluster).await;
+    let values: Vec<_> = log.iter().map(|found| found.value.as_deref()).collect();
+    assert_eq!(values.len(), 2);
+    assert!(values.iter().all(|value| *value == Some(large.as_bytes())));
+    // A topic that does not take it says so.
+    let narrow = ended(replay(&*cluster, &["--to", "narrow"])).await;
+    let left = &narrow.lines[0]["left_by"];
+    assert_eq!((narrow.status.code(), &left["refused"]), (Some(1), &1.into()), "{}", narrow.talk);
 }

@@ -64,7 +64,7 @@ const SLOW: Duration = Duration::from_secs(2);
 const PAUSE_FIRST: Duration = Duration::from_millis(250);
 const PAUSE_LONGEST: Duration = Duration::from_secs(10);
 /// The largest letter: whatever was read. What is too large is said by the topic.
-const LETTER_BYTES_MAX: usize = 1_000_000_000;
+pub(super) const LETTER_BYTES_MAX: usize = 1_000_000_000;
 /// Of a consumer's own properties, those that say how brokers are reached; the others are a consumer's.
 const FOR_EVERY_CLIENT: &[&str] = &[
     "broker.",

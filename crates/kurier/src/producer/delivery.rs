@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::books::{Books, SlotId};
 use super::error::SendError;
 use super::keeper::{Keeper, Stored};
+use crate::error::is_refusal;
 use crate::{Offset, PartitionId};
 
 /// Names one accepted message of a producer; they count up in the order of acceptance.
@@ -76,23 +77,41 @@ impl DeliveryError {
         self.whereabouts == Whereabouts::Kept
     }
 
+    /// True when the cluster does not let this client in, or not do that: user, password, certificates, or a
+    /// right that is missing. What is sent meets the same until somebody mends it.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        is_refusal(self.code)
+    }
+
     /// True when sending the same message again may succeed; with an outbox that keeps it there is no
     /// need to.
     #[must_use]
     pub fn is_retriable(&self) -> bool {
         use RDKafkaErrorCode as C;
-        !matches!(
+        let is_bad = matches!(
             self.code,
             C::MessageSizeTooLarge
                 | C::InvalidMessage
                 | C::InvalidMessageSize
                 | C::InvalidTopic
-                | C::TopicAuthorizationFailed
-                | C::ClusterAuthorizationFailed
-                | C::Authentication
-                | C::SSL
                 | C::InvalidRecord
-        )
+        );
+        !is_bad && !self.is_refused()
+    }
+}
+
+#[cfg(test)]
+impl DeliveryError {
+    /// Of a message that is not in the log, for tests of what is made of it.
+    pub(crate) fn with_code(topic: &str, code: RDKafkaErrorCode) -> Self {
+        Self {
+            topic: topic.into(),
+            code,
+            reason: code.to_string(),
+            may_have_been_written: false,
+            whereabouts: Whereabouts::Nowhere,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::delivery::Unsent;
-use crate::error::needed;
+use crate::error::{is_refusal, needed};
 use crate::{ClientError, ConfigProblems, MessageError, OutboxError};
 
 /// The message was not accepted: nothing of it is kept, and nothing was written.
@@ -76,6 +76,17 @@ impl SendError {
             self,
             Self::Full | Self::Outbox { .. } | Self::UnknownTopic { .. } | Self::Client { .. }
         )
+    }
+
+    /// True when the cluster does not let this client in, or not do that: user, password, certificates, or a
+    /// right that is missing.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        match self {
+            Self::Client { code, .. } => is_refusal(*code),
+            Self::NotAccepting(NotAccepting::Refused(_)) => true,
+            _ => false,
+        }
     }
 }
 

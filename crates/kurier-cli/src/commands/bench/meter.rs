@@ -8,7 +8,6 @@ use kurier::DeliveryReport;
 
 use super::figures::{Figures, Window};
 use super::sent::Sent;
-use crate::exit;
 
 /// The producer's side of a run.
 #[derive(Debug)]
@@ -85,7 +84,7 @@ impl Meter {
             // It is counted where the outbox's content is.
             Err(error) if error.is_kept() => {}
             Err(error) => {
-                self.denied.fetch_or(exit::is_refusal(error.code), Ordering::Relaxed);
+                self.denied.fetch_or(error.is_refused(), Ordering::Relaxed);
                 self.figures().failed();
                 // All of them are counted; one says why.
                 if self.told.set(()).is_ok() {

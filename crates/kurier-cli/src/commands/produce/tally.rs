@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use kurier::DeliveryReport;
 use serde_json::{Value, json};
 
-use crate::{exit, output};
+use crate::output;
 
 /// The counters; the producer's thread writes them, too.
 #[derive(Debug, Default)]
@@ -44,7 +44,7 @@ impl Tally {
         let count = if report.outcome.is_ok() { &self.delivered } else { &self.failed };
         count.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = &report.outcome {
-            self.refused.fetch_or(exit::is_refusal(error.code), Ordering::Relaxed);
+            self.refused.fetch_or(error.is_refused(), Ordering::Relaxed);
             let aside = self.has_outbox && !error.is_kept();
             let aside = if aside { "; put aside in the outbox" } else { "" };
             tracing::error!(ticket = report.ticket.0, "{error}{aside}");

@@ -30,6 +30,7 @@ use sender::Sender;
 pub use verdict::{Planned, WhyLeft};
 use verdict::{Rules, Verdict};
 
+use super::writer::LETTER_BYTES_MAX;
 use crate::{
     Admin, Batch, BatchMessageConsumer, ClientConfig, ClientError, Closed, ConsumeReport, Context,
     Ended, Failure, MessageProducer, Offset, PartitionId, RawDecoder, RetryPolicy, TopicPartition,
@@ -205,7 +206,11 @@ impl Replay {
         let group = self.group_name();
         let before = standing.passed();
         tracing::info!(%group, before, "how far this replay gets is kept in this group");
-        let mut producer = MessageProducer::builder(self.client.bootstrap.clone());
+        // A letter may be as large as its writer lets it be: whether it is too large is for the topic to say.
+        // What is on its way is in the consumer's hands too, whose bounds are lower.
+        let mut producer = MessageProducer::builder(self.client.bootstrap.clone())
+            .message_bytes_max(LETTER_BYTES_MAX)
+            .memory_bytes(2 * LETTER_BYTES_MAX);
         producer.config_mut().client = self.client.clone();
         producer.config_mut().unknown_topic_grace = self.timeout.min(TARGET_GRACE_MAX);
         let producer = producer.build().await.map_err(ReplayError::Build)?;

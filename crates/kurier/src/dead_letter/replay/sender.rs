@@ -126,7 +126,7 @@ impl Sender {
                 lock(&self.missing).insert(topic.clone());
                 Step::Left(WhyLeft::NoTopic { topic })
             }
-            Err(error @ (SendError::TooLarge { .. } | SendError::TopicName { .. })) => {
+            Err(error @ SendError::TopicName { .. }) => {
                 Step::Left(WhyLeft::Refused { reason: error.to_string() })
             }
             Err(error) => Step::Again(error),
@@ -154,7 +154,7 @@ impl Sender {
                 }
                 Err(error) => {
                     self.give_back();
-                    tally.leave(position, self.undelivered(*planned, error)?);
+                    tally.leave(position, self.undelivered(*planned, error).await?);
                 }
             },
         }
@@ -162,13 +162,25 @@ impl Sender {
     }
 
     /// Why a message that no broker takes stays where it is; or it is tried again.
-    fn undelivered(&self, planned: Planned, error: DeliveryError) -> Result<WhyLeft, Failure> {
+    pub(super) async fn undelivered(
+        &self,
+        planned: Planned,
+        error: DeliveryError,
+    ) -> Result<WhyLeft, Failure> {
         match error.code {
             Code::UnknownTopic | Code::UnknownTopicOrPartition => {
                 Ok(WhyLeft::NoTopic { topic: planned.target })
             }
-            code if is_refusal(code) => {
-                self.give_up(SendError::Client { topic: planned.target, code });
+            code if error.is_refused() => {
+                // A producer that has ended says more than the code.
+                let why = tokio::select! {
+                    biased;
+                    why = self.producer.gives_up() => SendError::NotAccepting(why),
+                    () = std::future::ready(()) => {
+                        SendError::Client { topic: planned.target, code }
+                    }
+                };
+                self.give_up(why);
                 Err(Failure::retry(error))
             }
             _ if error.is_retriable() => Err(Failure::retry(error)),
@@ -200,22 +212,11 @@ impl Sender {
 /// What is said of a message that is not begun now.
 const NOT_BEGUN: &str = "the replay is ending, or has as many under way as were asked for";
 
-/// True for what another attempt would meet again.
-fn is_final(error: &SendError) -> bool {
-    match error {
-        SendError::NotAccepting(_) => true,
-        SendError::Client { code, .. } => is_refusal(*code),
-        _ => false,
-    }
-}
-
-/// The cluster does not let this client write there: an operator can change that, and the same replay goes
-/// on then.
-fn is_refusal(code: Code) -> bool {
-    matches!(
-        code,
-        Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed | Code::Authentication
-    )
+/// True for what another attempt would meet again, and an operator can change: the same replay goes on then.
+pub(super) fn is_final(error: &SendError) -> bool {
+    // A limit that was set for this client is no broker's verdict.
+    let is_own = matches!(error, SendError::NotAccepting(_) | SendError::TooLarge { .. });
+    is_own || error.is_refused()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

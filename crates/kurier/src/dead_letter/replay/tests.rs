@@ -2,10 +2,13 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use rdkafka::error::RDKafkaErrorCode as Code;
+use tokio_util::sync::CancellationToken;
 
-use super::{Offset, Replay, Rules, Selection, Standing, Verdict, WhyLeft};
+use super::{Offset, Replay, ReplayProgress, Rules, Selection, Sender, Standing, Verdict, WhyLeft};
 use crate::{
-    DeadLetter, DeadLetterCause, Headers, PartitionId, Record, TopicPartition, Watermarks,
+    DeadLetter, DeadLetterCause, DeliveryError, Headers, MessageProducer, PartitionId, Record,
+    SendError, TopicPartition, Watermarks,
 };
 
 fn at(text: &str) -> Timestamp {
@@ -222,4 +225,70 @@ fn what_is_passed_and_what_remains() {
     assert_eq!(spans[&partition(0)], (Offset(40), Some(Offset(100))));
     standing.forget();
     assert_eq!((standing.passed(), standing.spans()[&partition(0)].0), (0, Offset(10)));
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Fate {
+    /// It is tried again in its place.
+    Again,
+    /// The run ends, and it stays uncommitted.
+    Ends,
+    /// It is named, and passed.
+    Left(&'static str),
+}
+
+/// Only what speaks of the message itself lets the group pass it.
+#[tokio::test]
+async fn what_becomes_of_a_message_that_was_not_delivered_by_its_code() {
+    let table = [
+        (Code::UnknownTopic, Fate::Left("no-topic")),
+        (Code::UnknownTopicOrPartition, Fate::Left("no-topic")),
+        (Code::MessageSizeTooLarge, Fate::Left("refused")),
+        (Code::InvalidMessage, Fate::Left("refused")),
+        (Code::InvalidMessageSize, Fate::Left("refused")),
+        (Code::InvalidTopic, Fate::Left("refused")),
+        (Code::InvalidRecord, Fate::Left("refused")),
+        (Code::TopicAuthorizationFailed, Fate::Ends),
+        (Code::ClusterAuthorizationFailed, Fate::Ends),
+        (Code::GroupAuthorizationFailed, Fate::Ends),
+        (Code::Authentication, Fate::Ends),
+        (Code::SSL, Fate::Ends),
+        (Code::PurgeQueue, Fate::Again),
+        (Code::MessageTimedOut, Fate::Again),
+        (Code::NotEnoughReplicas, Fate::Again),
+        (Code::Unknown, Fate::Again),
+    ];
+    for (code, fate) in table {
+        let producer = MessageProducer::builder("127.0.0.1:1").build().await.expect("a producer");
+        let (stop, limits) = (CancellationToken::new(), (None, None));
+        let sender =
+            Sender::new(producer, rules(), ReplayProgress::default(), limits, stop.clone());
+        let Verdict::Send(planned) = rules().judge(&record(&[])) else { panic!("it is sent") };
+        let found = sender.undelivered(*planned, DeliveryError::with_code("orders", code)).await;
+        let broken = sender.broken();
+        let found = match &found {
+            Ok(why) => Fate::Left(why.kind()),
+            Err(_) if broken.is_some() => Fate::Ends,
+            Err(_) => Fate::Again,
+        };
+        assert_eq!(found, fate, "{code:?}");
+        assert_eq!(stop.is_cancelled(), fate == Fate::Ends, "{code:?}");
+        assert_eq!(broken.is_some_and(|it| it.is_refused()), fate == Fate::Ends, "{code:?}");
+    }
+}
+
+/// The limit of the client is no verdict of a broker's.
+#[test]
+fn what_the_client_itself_does_not_take_ends_the_run_and_is_not_passed() {
+    let topic = || "orders".to_owned();
+    let table = [
+        (SendError::TooLarge { topic: topic(), found: 2, max: 1 }, true),
+        (SendError::Client { topic: topic(), code: Code::SSL }, true),
+        (SendError::Client { topic: topic(), code: Code::QueueFull }, false),
+        (SendError::NotAccepting(crate::NotAccepting::Closed), true),
+        (SendError::Full, false),
+    ];
+    for (error, ends) in table {
+        assert_eq!(super::sender::is_final(&error), ends, "{error}");
+    }
 }
