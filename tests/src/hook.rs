@@ -38,7 +38,20 @@ pub enum Reply {
     Status(u16, &'static str, &'static str),
     /// The status 200 and half of the body; then the connection is closed.
     Breaks,
+    /// The status 200 and so many bytes of a body in chunks, which ends so.
+    Long(usize, Ending),
     /// Nothing, for as long as anyone waits.
+    Silent,
+}
+
+/// How a body in chunks ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// As it should.
+    Whole,
+    /// The connection is closed.
+    Cut,
+    /// Nothing more comes.
     Silent,
 }
 
@@ -145,22 +158,40 @@ async fn serve(
             let key = posted.header("idempotency-key");
             kept.iter().filter(|one| one.header("idempotency-key") == key).count()
         };
-        let (bytes, goes_on) = match answer(&posted, attempt) {
-            Reply::Silent => std::future::pending().await,
-            Reply::Breaks => ("HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\ndone".to_owned(), false),
+        let (bytes, ending) = match answer(&posted, attempt) {
+            Reply::Silent => (String::new(), Ending::Silent),
+            Reply::Breaks => {
+                ("HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\ndone".to_owned(), Ending::Cut)
+            }
             Reply::Status(status, headers, body) => {
                 let length = body.len();
                 let head = format!("HTTP/1.1 {status} Told\r\ncontent-length: {length}\r\n");
-                (format!("{head}{headers}\r\n{body}"), true)
+                (format!("{head}{headers}\r\n{body}"), Ending::Whole)
             }
+            Reply::Long(length, ending) => (chunked(length, ending), ending),
         };
         if stream.write_all(bytes.as_bytes()).await.is_err() || stream.flush().await.is_err() {
             return;
         }
-        if !goes_on {
-            return;
+        match ending {
+            Ending::Whole => {}
+            Ending::Cut => return,
+            Ending::Silent => std::future::pending().await,
         }
     }
+}
+
+/// An answer of so many bytes in chunks; the one that says that it is whole is there only if it is.
+fn chunked(length: usize, ending: Ending) -> String {
+    let mut answer = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_owned();
+    for from in (0..length).step_by(1 << 10) {
+        let chunk = "x".repeat((length - from).min(1 << 10));
+        answer.push_str(&format!("{:x}\r\n{chunk}\r\n", chunk.len()));
+    }
+    if ending == Ending::Whole {
+        answer.push_str("0\r\n\r\n");
+    }
+    answer
 }
 
 /// The next request; `None` at the end of the connection, amid one too.

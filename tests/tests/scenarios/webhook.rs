@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use kurier_tests::binary::{Ended, Kurier};
 use kurier_tests::books::Books;
 use kurier_tests::follow::Sampler;
-use kurier_tests::hook::{DONE, Hook, Posted, Reply};
+use kurier_tests::hook::{DONE, Ending, Hook, Posted, Reply};
 use kurier_tests::process::Signal;
 use kurier_tests::scene::{Scene, TOPIC};
 use serde_json::Value;
@@ -155,6 +155,27 @@ async fn what_speaks_of_the_moment_is_posted_again_until_it_is_handled() {
     let paused = second.at - first.at;
     assert!(AFTER <= paused, "Retry-After said {AFTER:?}, and it was {paused:?}");
     eprintln!("{:?}: {attempts:?} attempts, Retry-After {paused:.1?}", scene.cluster.kind());
+}
+
+/// However long it is: whoever began it may have died before the work was done.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_counts_once_all_of_it_is_there() {
+    let scene = Scene::set("long", 1).await;
+    scene.fill(0..1, 4).await;
+    let hook = Hook::serve(|posted, attempt| match (posted.place().1, attempt) {
+        (0, 1) => Reply::Long(100 << 10, Ending::Cut),
+        (1, 1) => Reply::Long(100 << 10, Ending::Silent),
+        (2, 1) => Reply::Long(200 << 10, Ending::Whole),
+        _ => DONE,
+    })
+    .await;
+    let more = ["--handler-timeout", "1s", "--exit-at-end"];
+    let ended = end(start(&scene, "single", &hook, &more)).await;
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.talk);
+    scene.until_committed(&all(&[(0, 4)])).await;
+    let posted = hook.posted();
+    let attempts = |offset| posted.iter().filter(|one| one.place().1 == offset).count();
+    assert_eq!([0, 1, 2, 3].map(attempts), [2, 2, 1, 1]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

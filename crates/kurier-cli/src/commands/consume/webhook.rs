@@ -26,8 +26,6 @@ use crate::exit::UsageError;
 /// Many servers take 8 KiB for all headers together.
 const HEADERS: Carrier = Carrier { takes: is_visible, key_bytes_max: 4 * 1024 };
 
-/// What is read of an answer so that its connection can be used again; a connection with more is closed.
-const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// How much of an answer is kept to say why a message was not handled.
 const REASON_CHARS_MAX: usize = 200;
 /// Connections that are used for nothing are closed after this time. Servers close them too, most of them
@@ -131,18 +129,14 @@ impl Webhook {
 /// those who know one name use.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// Reads the answer to its end, or to [`ANSWER_BYTES_MAX`]; returns how it begins.
+/// Reads the answer to its end, however long it is, and keeps how it begins.
 async fn begin_of(response: Response<Incoming>) -> hyper::Result<String> {
     let mut body = response.into_body();
-    let (mut begin, mut total) = (Vec::new(), 0);
+    let mut begin = Vec::new();
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame?.into_data() else { continue };
-        total += data.len();
         let room = (4 * REASON_CHARS_MAX).saturating_sub(begin.len());
         begin.extend_from_slice(&data[..data.len().min(room)]);
-        if ANSWER_BYTES_MAX < total {
-            break;
-        }
     }
     let text = String::from_utf8_lossy(&begin);
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
