@@ -12,7 +12,8 @@ pub enum OutboxSync {
     #[default]
     Always,
     /// `send` returns once the system has the message, and an `fsync` follows at the latest after this
-    /// time. Survives the death of the process; when the machine dies, messages of that time can be lost.
+    /// time, by the next process that opens the outbox if this one dies before. Survives the death of the
+    /// process; when the machine dies, messages of that time can be lost.
     Interval(Duration),
     /// `send` returns once the system has the message, and the system writes it when it likes. Survives
     /// the death of the process; when the machine dies, messages of half a minute or more can be lost.

@@ -148,8 +148,8 @@ fn make(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Looks at everything, cuts off what was not written whole, keeps aside what is damaged, and deletes
-/// what is delivered.
+/// Looks at everything, cuts off what was not written whole, keeps aside what is damaged, deletes what is
+/// delivered, and makes durable what is left.
 fn recover(disk: &dyn Disk, dir: &Path) -> io::Result<(Found, Vec<OutboxDamage>)> {
     let survey = Survey::of(dir)?;
     let mut damages = Vec::new();
@@ -159,9 +159,7 @@ fn recover(disk: &dyn Disk, dir: &Path) -> io::Result<(Found, Vec<OutboxDamage>)
         }
         if segment.end < segment.bytes {
             tracing::info!(bytes = segment.torn, "a message that was not accepted is cut off");
-            let mut file = disk.open(&dir.join(segment.id.file()))?;
-            file.truncate(segment.end)?;
-            file.sync()?;
+            disk.open(&dir.join(segment.id.file()))?.truncate(segment.end)?;
         }
     }
     for path in &survey.unfinished {
@@ -174,6 +172,10 @@ fn recover(disk: &dyn Disk, dir: &Path) -> io::Result<(Found, Vec<OutboxDamage>)
         remove(disk, dir, *id)?;
     }
     index.apply(finished.into_iter().map(Change::Gone));
+    // The process before may have died before a sync that it was to make.
+    for segment in &index.segments {
+        disk.open(&dir.join(segment.id.file()))?.sync()?;
+    }
     disk.sync_dir(dir)?;
     Ok((Found { index, ages: survey.ages, put_aside: survey.rejected }, damages))
 }

@@ -19,6 +19,8 @@ pub(super) struct Faults {
     /// No file can be made: the folder is read-only.
     read_only: AtomicUsize,
     synced: AtomicU64,
+    /// Which files they were of, by the names they had then.
+    synced_files: Mutex<Vec<PathBuf>>,
     /// The names that files were given later.
     renamed: Mutex<Vec<(PathBuf, PathBuf)>>,
     /// Folders whose names were made durable.
@@ -117,6 +119,7 @@ impl Append for FaultyFile {
             *left -= 1;
         }
         self.faults.synced.fetch_add(1, Ordering::SeqCst);
+        self.faults.synced_files.lock().unwrap().push(path);
         self.safe = length;
         self.file.sync()
     }
@@ -326,6 +329,35 @@ async fn with_an_interval_what_was_accepted_and_not_synced_is_written_anew_when_
     used.until_said("NotTaking").await;
     faults.mend();
     within("it", used.until_said("Taking")).await;
+}
+
+/// The process that was to make the sync up was killed: the next one does, before anything else.
+#[tokio::test]
+async fn with_an_interval_what_a_killed_process_had_not_synced_is_synced_by_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let sync = OutboxSync::Interval(Duration::from_secs(3600));
+    let config = |dir: &Path| OutboxConfig::from(dir).bytes_max(SMALL * 8).sync(sync);
+    let used = Used::on(Arc::new(RealDisk), &config(dir.path()));
+    for value in numbers(12) {
+        used.send(&value).await.unwrap();
+    }
+    let dead = after_death(dir.path());
+    let left = files(dead.path(), ".segment");
+    assert!(2 < left.len(), "{left:?}");
+    let (faults, disk) = faulty();
+    let next = Used::on(Arc::clone(&disk), &config(dead.path()));
+    let mut synced = faults.synced_files.lock().unwrap().clone();
+    synced.retain(|path| left.contains(path));
+    assert_eq!(synced, left);
+    assert_eq!(next.values(), numbers(12));
+    next.end();
+
+    // What can't be made safe is not taken for it.
+    let dead = after_death(dir.path());
+    faults.fail("fsync");
+    let teller = Teller::new(|_| {});
+    let refused = open_on(disk, &config(dead.path()), teller).map(drop).unwrap_err();
+    assert!(refused.to_string().contains("input/output error"), "{refused}");
 }
 
 /// What was accepted without a sync survives the process also while there is no room for what comes next.
