@@ -15,7 +15,7 @@ pub(super) fn keep_damaged(
     id: SegmentId,
     damaged: &Damaged,
 ) -> io::Result<Option<OutboxDamage>> {
-    let damage = OutboxDamage::of(dir, id, damaged);
+    let mut damage = OutboxDamage::of(dir, id, damaged);
     let mut file = match disk.create(&damage.kept_in) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             if damage.bytes <= std::fs::metadata(&damage.kept_in)?.len() {
@@ -30,6 +30,7 @@ pub(super) fn keep_damaged(
     file.write_all(&damaged.bytes)?;
     file.sync()?;
     disk.sync_dir(dir)?;
+    damage.is_kept = true;
     tracing::error!("{damage}");
     Ok(Some(damage))
 }

@@ -45,10 +45,12 @@ pub enum OutboxError {
         error: io::Error,
     },
     /// Only from looking at one: there is none.
-    #[error("the outbox {}: {}", dir.display(), if dir.exists() { "no producer has kept messages in this folder" } else { "there is no such folder" })]
+    #[error("the outbox {}: {}", dir.display(), if *has_folder { "no producer has kept messages in this folder" } else { "there is no such folder" })]
     NoOutbox {
         /// Where it was looked for.
         dir: PathBuf,
+        /// Whether there was a folder.
+        has_folder: bool,
     },
     /// The disk, or a file that a later version has written.
     #[error("the outbox {}: {error}", dir.display())]

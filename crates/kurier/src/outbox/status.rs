@@ -23,9 +23,12 @@ pub struct OutboxDamage {
     pub ticket: Option<u64>,
     /// The file that keeps them, once a producer has opened the outbox.
     pub kept_in: PathBuf,
+    /// Whether it did when this was found.
+    pub is_kept: bool,
 }
 
 impl OutboxDamage {
+    /// Of bytes that are not kept yet.
     pub(super) fn of(dir: &Path, id: SegmentId, damaged: &Damaged) -> Self {
         Self {
             file: dir.join(id.file()),
@@ -33,15 +36,16 @@ impl OutboxDamage {
             bytes: damaged.bytes.len() as u64,
             ticket: damaged.sequence.map(|sequence| sequence.0),
             kept_in: dir.join(id.damaged_file(damaged.at.start)),
+            is_kept: false,
         }
     }
 }
 
 impl fmt::Display for OutboxDamage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, offset, bytes, kept_in, .. } = self;
+        let Self { file, offset, bytes, kept_in, is_kept, .. } = self;
         write!(f, "{}: {bytes} bytes from {offset} on are damaged", file.display())?;
-        if kept_in.exists() { write!(f, "; kept in {}", kept_in.display()) } else { Ok(()) }
+        if *is_kept { write!(f, "; kept in {}", kept_in.display()) } else { Ok(()) }
     }
 }
 
@@ -77,8 +81,9 @@ impl OutboxStatus {
     /// When there is none, or the folder can't be read.
     pub fn look_for(dir: impl AsRef<Path>) -> Result<(), OutboxError> {
         let dir = dir.as_ref();
+        let no_outbox = |has_folder| OutboxError::NoOutbox { dir: dir.to_owned(), has_folder };
         if !dir.exists() {
-            return Err(OutboxError::NoOutbox { dir: dir.to_owned() });
+            return Err(no_outbox(false));
         }
         if !dir.is_dir() {
             return Err(OutboxError::NotAFolder { dir: dir.to_owned() });
@@ -93,7 +98,7 @@ impl OutboxStatus {
                 return Ok(());
             }
         }
-        Err(OutboxError::NoOutbox { dir: dir.to_owned() })
+        Err(no_outbox(true))
     }
 
     /// Reads the whole outbox in `dir`, checking every checksum.
@@ -106,9 +111,14 @@ impl OutboxStatus {
         let failed = |error| OutboxError::io(dir, error);
         let survey = Survey::of(dir).map_err(failed)?;
         let index = survey.index();
-        let damaged = survey.segments.iter().flat_map(|segment| {
-            segment.damaged.iter().map(|damaged| OutboxDamage::of(dir, segment.id, damaged))
-        });
+        let mut damaged = Vec::new();
+        for segment in &survey.segments {
+            for found in &segment.damaged {
+                let damage = OutboxDamage::of(dir, segment.id, found);
+                let is_kept = survey.kept.contains(&damage.kept_in);
+                damaged.push(OutboxDamage { is_kept, ..damage });
+            }
+        }
         Ok(Self {
             used_by: Lock::holder(dir),
             undelivered: index.undelivered(),
@@ -116,7 +126,7 @@ impl OutboxStatus {
             segments: survey.segments.len(),
             rejected: survey.rejected,
             torn_bytes: survey.segments.iter().map(|segment| segment.torn).sum(),
-            damaged: damaged.collect(),
+            damaged,
             kept: survey.kept,
         })
     }

@@ -266,8 +266,14 @@ mod tests {
     fn an_outbox_that_takes_nothing_or_is_damaged_is_a_producers_check() {
         let (reason, waited) = ("no space left".to_owned(), Duration::from_secs(3));
         let file = || "outbox/segment".into();
-        let first =
-            OutboxDamage { file: file(), offset: 32, bytes: 7, ticket: None, kept_in: file() };
+        let first = OutboxDamage {
+            file: file(),
+            offset: 32,
+            bytes: 7,
+            ticket: None,
+            kept_in: file(),
+            is_kept: false,
+        };
         for (condition, words) in [
             (Condition::OutboxNotTaking { reason, waited }, "the outbox takes no"),
             (

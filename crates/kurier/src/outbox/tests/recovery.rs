@@ -76,6 +76,32 @@ async fn damaged_bytes_that_were_kept_in_part_are_kept_whole_and_told() {
     assert_eq!(std::fs::metadata(&damage.kept_in).unwrap().len(), damage.bytes);
 }
 
+/// Whoever asks for health has no time for a disk.
+#[tokio::test]
+async fn what_is_said_of_damage_and_of_no_outbox_is_what_was_found_and_asks_no_disk() {
+    let dir = several_segments(12).await;
+    let first = files(dir.path(), ".segment").remove(0);
+    let mut bytes = std::fs::read(&first).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&first, &bytes).unwrap();
+    let before = OutboxStatus::read(dir.path()).unwrap().damaged.remove(0);
+    assert!(!before.is_kept && !before.to_string().contains("kept in"), "{before}");
+    Used::open(dir.path()).end();
+    let after = OutboxStatus::read(dir.path()).unwrap().damaged.remove(0);
+    assert!(after.is_kept && after.to_string().contains("; kept in "), "{after}");
+    std::fs::remove_file(&after.kept_in).unwrap();
+    assert!(after.to_string().contains("; kept in "), "{after}");
+    assert!(!before.to_string().contains("kept in"), "{before}");
+
+    let nowhere = dir.path().join("nowhere");
+    let missing = OutboxStatus::look_for(&nowhere).unwrap_err();
+    std::fs::create_dir(&nowhere).unwrap();
+    assert!(missing.to_string().ends_with("there is no such folder"), "{missing}");
+    let empty = OutboxStatus::look_for(&nowhere).unwrap_err();
+    std::fs::remove_dir(&nowhere).unwrap();
+    assert!(empty.to_string().ends_with("has kept messages in this folder"), "{empty}");
+}
+
 #[tokio::test]
 async fn what_was_begun_and_not_finished_counts_for_nothing_and_goes() {
     let dir = several_segments(12).await;
