@@ -158,7 +158,7 @@ options! {
     POLL_INTERVAL_MAX = Consumer, "poll_interval_max", Some("max.poll.interval.ms"), Milliseconds, Some(300_000), 1, 86_400_000,
         "The poll thread must come back this often, or the member leaves the group. Handlers may take longer: they do not run on that thread. It bounds the time a rebalance waits for handlers, see `drain_deadline`.";
     CONSUMER_MEMORY_BYTES = Consumer, "memory_bytes", None, Bytes, Some(64 * MIB), MIB, 1024 * 1024 * MIB,
-        "Fetched messages that wait for a lane, over all partitions. Divided by the number of partitions it becomes `queued.max.messages.kbytes`. At the bound fetching stops until handlers have caught up.";
+        "Fetched messages that wait for a lane, shared out among 16 partitions: each may hold a sixteenth (64 KiB to 64 MiB), so more than 16 exceed it in proportion. The sixteenth becomes `queued.max.messages.kbytes`. At the bound a partition is not fetched until its handlers have caught up.";
     LANE_MESSAGES_MAX = Consumer, "lane_messages_max", None, Messages, Some(1024), 1, 10_000_000,
         "Messages of one partition handed to its lane and not yet handled. At the bound the partition's queue is not polled; others flow on.";
     LANE_BYTES_MAX = Consumer, "lane_bytes_max", None, Bytes, Some(4 * MIB), 1, 1024 * 1024 * MIB,
@@ -166,7 +166,7 @@ options! {
     IN_FLIGHT_MESSAGES_MAX = Consumer, "in_flight_messages_max", None, Messages, Some(100_000), 1, 100_000_000,
         "Messages handed to all lanes of this consumer together and not yet handled. Each partition gets an equal share of it, at least one message, so that one whose handler hangs takes nothing from the others; a lane's own bound holds where it is smaller. A lane of a batch consumer holds a batch all the same.";
     IN_FLIGHT_BYTES_MAX = Consumer, "in_flight_bytes_max", None, Bytes, Some(64 * MIB), 1, 1024 * 1024 * MIB,
-        "The same bound in bytes. With partitions in the hundreds and slow handlers it, and `memory_bytes`, are what memory comes to.";
+        "The same bound in bytes. With partitions in the hundreds and slow handlers memory comes to this, a sixteenth of `memory_bytes` for each partition, and what one fetch brings.";
     AHEAD_MESSAGES_MAX = Consumer, "ahead_messages_max", None, Messages, Some(20_000), 1, 10_000_000,
         "Messages of one partition read from the first one on that is not handled, with those handled out of order behind it. Only with concurrency per key are there any of these. At the bound the partition's queue is not polled until that message is handled. At most so many come again after a crash, or when the partition goes to another member.";
     CONCURRENCY = Consumer, "concurrency", None, Calls, None, 1, 10_000,
