@@ -152,7 +152,67 @@ impl ConsumeError {
             | Self::Thread(_)
             | Self::DeadLetterTopic(_)
             | Self::DeadLetterProducer(_) => false,
-            Self::Failed { report, .. } => 0 < report.handled || 0 < report.outstanding,
+            Self::Failed { report, .. } => report.has_called(),
         }
+    }
+}
+
+impl ConsumeReport {
+    /// True when a handler may have been called. A message that could not be read counts too: the report does not tell
+    /// it apart.
+    fn has_called(&self) -> bool {
+        let counts = [
+            self.handled,
+            self.dead_lettered,
+            self.retried,
+            self.handled_too_late,
+            self.outstanding,
+        ];
+        counts.iter().any(|count| 0 < *count)
+            || !self.stopped.is_empty()
+            || !self.unwritten_letters.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::error::RDKafkaErrorCode;
+
+    use super::*;
+    use crate::PartitionId;
+
+    #[test]
+    fn each_trace_of_a_handler_says_that_it_may_have_been_called() {
+        let partition = || TopicPartition::new("orders", PartitionId(0));
+        let stopped = || StoppedPartition {
+            partition: partition(),
+            offset: Offset(0),
+            attempts: 1,
+            reason: String::new(),
+        };
+        let none = ConsumeReport::default;
+        let traces = [
+            ConsumeReport { handled: 1, ..none() },
+            ConsumeReport { dead_lettered: 1, ..none() },
+            ConsumeReport { retried: 1, ..none() },
+            ConsumeReport { handled_too_late: 1, ..none() },
+            ConsumeReport { outstanding: 1, ..none() },
+            ConsumeReport { stopped: vec![stopped()], ..none() },
+            ConsumeReport {
+                unwritten_letters: vec![Position::new(partition(), Offset(0))],
+                ..none()
+            },
+        ];
+        let failed = |report| {
+            let source = ClientError::from_code("consume", RDKafkaErrorCode::Fail, "");
+            ConsumeError::Failed { source, report: Box::new(report) }.may_have_been_applied()
+        };
+        for report in traces {
+            assert!(failed(report.clone()), "{report:?}");
+        }
+        assert!(!failed(none()));
+        let placed = [(partition(), Offset(7))];
+        assert!(!failed(ConsumeReport { committed: placed.clone().into(), ..none() }), "a start");
+        assert!(!failed(ConsumeReport { uncommitted: placed.into(), ..none() }), "a start");
     }
 }
