@@ -14,9 +14,9 @@ const EXAMPLE: &str = include_str!("../../crates/kurier/examples/quickstart.rs")
 const HEAD: &str = "# Settings
 
 Every setting that is a number or a time, with its default and its bounds. In the library they are fields of
-`ProducerConfig` and `ConsumerConfig`, times as `Duration`; on the command line `-X NAME=VALUE` takes those that have a name of
-librdkafka's, in its unit, and passes on every other property of librdkafka's that can't break the promise. What would break
-it is refused by name, with the reason.
+`ProducerConfig` and `ConsumerConfig`, a batch's are said to the consumer's builder, times as `Duration`; on the command line
+`-X NAME=VALUE` takes those that have a name of librdkafka's, in its unit, and passes on every other property of librdkafka's
+that can't break the promise. What would break it is refused by name, with the reason.
 ";
 
 #[test]

@@ -253,6 +253,9 @@ impl ConsumerConfig {
         options::RETRY_ATTEMPTS.check_count(self.retry_attempts, problems);
         options::RETRY_BACKOFF_MIN.check_time(self.retry_backoff_min, problems);
         options::RETRY_BACKOFF_MAX.check_time(self.retry_backoff_max, problems);
+        if let Some(drain) = self.drain_deadline {
+            options::DRAIN_DEADLINE.check_time(drain, problems);
+        }
         let mut at_most = |name: &str, value: Duration, limit: Duration, what: &str| {
             if limit < value {
                 let found = format!("{} ms", millis(value));

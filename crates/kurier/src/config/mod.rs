@@ -5,6 +5,7 @@
 //! ([`REFUSED`]) and the lists of effective properties given to librdkafka. It talks to no broker and
 //! reads no environment.
 
+mod batch;
 mod consumer;
 mod options;
 mod producer;
@@ -12,6 +13,8 @@ mod properties;
 mod refused;
 mod secure;
 mod security;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,6 +25,7 @@ pub use producer::{DeliveryProfile, ProducerConfig};
 pub use refused::{REFUSED, Refusal, Scope};
 pub use security::{Identity, Mechanism, Pem, Sasl, Secret, Security, Tls, Verify};
 
+pub(crate) use batch::BatchRules;
 pub(crate) use producer::MESSAGE_OVERHEAD_BYTES;
 pub use properties::{canonical_name, is_secret, shown};
 pub(crate) use properties::{check_topic_name, native_config};
@@ -179,6 +183,11 @@ impl ConfigProblems {
     /// The problems, in the order of the checks.
     pub fn problems(&self) -> &[ConfigProblem] {
         &self.0
+    }
+
+    /// The problems, to add others to them.
+    pub(crate) fn into_problems(self) -> Vec<ConfigProblem> {
+        self.0
     }
 
     /// `value` if there are no problems.

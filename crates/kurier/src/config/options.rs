@@ -47,7 +47,7 @@ pub struct Bounds {
 pub struct OptionSpec {
     /// Whose it is.
     pub side: Side,
-    /// The name of the field in the config struct.
+    /// The name of the field in the config struct; of a batch's rules, which the consumer's builder is told, their own.
     pub name: &'static str,
     /// librdkafka's property, if it is one; the property is then taken for the option.
     pub kafka: Option<&'static str>,
@@ -116,6 +116,7 @@ pub(super) fn millis(time: Duration) -> u64 {
 
 const MIB: u64 = 1024 * 1024;
 const HOUR_MS: u64 = 3_600_000;
+const DAY_MS: u64 = 86_400_000;
 const I32_MAX: u64 = i32::MAX as u64;
 
 macro_rules! options {
@@ -154,8 +155,8 @@ options! {
     SESSION_TIMEOUT = Consumer, "session_timeout", Some("session.timeout.ms"), Milliseconds, Some(45_000), 1, HOUR_MS,
         "A member that is silent this long is taken for dead and its partitions go to others.";
     HEARTBEAT_INTERVAL = Consumer, "heartbeat_interval", Some("heartbeat.interval.ms"), Milliseconds, Some(3000), 1, HOUR_MS,
-        "How often a member says it is alive; below a third of the session timeout.";
-    POLL_INTERVAL_MAX = Consumer, "poll_interval_max", Some("max.poll.interval.ms"), Milliseconds, Some(300_000), 1, 86_400_000,
+        "How often a member says it is alive; at most a third of the session timeout.";
+    POLL_INTERVAL_MAX = Consumer, "poll_interval_max", Some("max.poll.interval.ms"), Milliseconds, Some(300_000), 1, DAY_MS,
         "The poll thread must come back this often, or the member leaves the group. Handlers may take longer: they do not run on that thread. It bounds the time a rebalance waits for handlers, see `drain_deadline`.";
     CONSUMER_MEMORY_BYTES = Consumer, "memory_bytes", None, Bytes, Some(64 * MIB), MIB, 1024 * 1024 * MIB,
         "Fetched messages that wait for a lane, shared out among 16 partitions: each may hold a sixteenth (64 KiB to 64 MiB), so more than 16 exceed it in proportion. The sixteenth becomes `queued.max.messages.kbytes`. At the bound a partition is not fetched until its handlers have caught up.";
@@ -187,4 +188,10 @@ options! {
         "The wait before the second attempt; doubled for each further one, with jitter.";
     RETRY_BACKOFF_MAX = Consumer, "retry_backoff_max", None, Milliseconds, Some(30_000), 0, HOUR_MS,
         "The longest wait between two attempts.";
+    BATCH = Consumer, "batch", None, Messages, Some(100), 1, 1_000_000,
+        "Messages in a batch. It is handed over when it has so many, when `batch_wait` has passed since its first one, or when one more would exceed `batch_bytes`. A lane has room for two, whatever its own bounds say.";
+    BATCH_WAIT = Consumer, "batch_wait", None, Milliseconds, Some(1000), 0, DAY_MS,
+        "How long a batch waits for more messages after its first one; at the end the run is to leave at, or when it is asked to end, not at all.";
+    BATCH_BYTES = Consumer, "batch_bytes", None, Bytes, Some(MIB), 1, 1024 * 1024 * MIB,
+        "Keys, values and headers in a batch; one message may exceed it alone.";
 }

@@ -9,16 +9,16 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::builder::BatchRules;
 use super::giving_up;
 use super::held::{Room, Space};
 use super::lanes::{After, Lane, More, Next, Order, Unreadable, received, spawn_on};
 use super::{Batches, ConsumeError, ConsumeReport, ConsumerBuilder, run};
+use crate::config::BatchRules;
 use crate::dead_letter::GivenUp;
 use crate::handler::{Attempted, attempt};
 use crate::{
-    Batch, BatchHandler, Concurrency, ConfigProblem, ConsumerConfig, Decoder, Failure, Offset,
-    Received, Record,
+    Batch, BatchHandler, Concurrency, ConfigProblem, ConfigProblems, ConsumerConfig, Decoder,
+    Failure, Offset, Received, Record,
 };
 
 impl<D: Decoder> ConsumerBuilder<Batches, D> {
@@ -31,8 +31,12 @@ impl<D: Decoder> ConsumerBuilder<Batches, D> {
     /// whatever `lane_messages_max` and `lane_bytes_max` say, and one, whatever `in_flight_messages_max` and
     /// `in_flight_bytes_max` say.
     ///
+    /// A cluster or a topic that does not exist yet is waited for. Handlers run on the tokio runtime
+    /// this is called on; the client has a thread of its own.
+    ///
     /// # Errors
-    /// A wrong configuration, with every problem at once; a cluster that refuses this consumer. A
+    /// A wrong configuration, with every problem at once; a dead-letter topic that is missing or not fit for
+    /// it; its producer, or the consumer's thread, that can't be made; a cluster that refuses this consumer. A
     /// message that can't be handled is no error: the report lists its partition.
     ///
     /// # Cancel safety
@@ -79,29 +83,15 @@ impl<D: Decoder> ConsumerBuilder<Batches, D> {
     }
 }
 
-fn check(rules: &BatchRules, config: &ConsumerConfig) -> Result<(), ConsumeError> {
-    let refuse = |name: &str, value: String, reason: &str| {
-        Err(ConsumeError::Config(ConfigProblem::new(name, &value, reason).into()))
-    };
-    // A configuration with problems of its own is reported whole by the run.
-    if config.checked().is_err() {
-        return Ok(());
-    }
-    if !(1..=COUNT_MAX).contains(&rules.count) {
-        return refuse("batch", rules.count.to_string(), "must be from 1 to 1000000 messages");
-    }
+fn check(rules: &BatchRules, config: &ConsumerConfig) -> Result<(), ConfigProblems> {
+    let mut problems = config.checked().err().map_or_else(Vec::new, ConfigProblems::into_problems);
+    rules.check(&mut problems);
     if let Concurrency::PerKey(_) = config.concurrency {
         let reason = "per key is for the single consumer: batches of a partition come one by one";
-        return refuse("concurrency", "PerKey".to_owned(), reason);
+        problems.push(ConfigProblem::new("concurrency", "PerKey", reason));
     }
-    if rules.bytes == 0 {
-        return refuse("batch_bytes", "0".to_owned(), "must be at least 1");
-    }
-    Ok(())
+    ConfigProblems::or((), problems)
 }
-
-/// A bound against slips of the keyboard.
-const COUNT_MAX: usize = 1_000_000;
 
 type Item<D> = Arc<Received<<D as Decoder>::Item>>;
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::event::Listener;
 use super::{Batches, ConsumerEvent};
+use crate::config::BatchRules;
 use crate::handler::Decides;
 use crate::{ConsumerConfig, Decoder, HealthHandle, Monitor, RetryPolicy, Security, StartFrom};
 
@@ -45,20 +46,6 @@ pub(crate) struct EndRules {
     pub(crate) nothing_later: bool,
     pub(crate) idle: Option<Duration>,
     pub(crate) on_failure: OnFailure,
-}
-
-/// When a batch is full.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct BatchRules {
-    pub(crate) count: usize,
-    pub(crate) wait: Duration,
-    pub(crate) bytes: usize,
-}
-
-impl Default for BatchRules {
-    fn default() -> Self {
-        Self { count: 100, wait: Duration::from_secs(1), bytes: 1 << 20 }
-    }
 }
 
 impl<K, D> ConsumerBuilder<K, D> {

@@ -32,6 +32,18 @@ async fn a_batch_is_full_by_count_and_of_one_partition() {
     assert_eq!(committed(&bootstrap, "g", 2), BTreeMap::from([(0, 500), (1, 500)]));
 }
 
+#[tokio::test]
+async fn what_is_wrong_with_a_batch_is_said_with_all_that_is_wrong_besides() {
+    let handler =
+        |batch: Whole, _: Context| async move { Ok::<Outcomes, Failure>(batch.all_done()) };
+    let mut builder = batches("").batch(0, Duration::MAX).batch_bytes(0);
+    builder.config_mut().concurrency = crate::Concurrency::PerKey(7);
+    let refused = builder.run(handler, CancellationToken::new()).await;
+    let Err(ConsumeError::Config(problems)) = refused else { panic!("accepted") };
+    let names: Vec<&str> = problems.problems().iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(names, ["bootstrap", "batch", "batch_wait", "batch_bytes", "concurrency"]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_batch_is_full_by_bytes_or_after_its_wait() {
     let cluster = mock(1);
