@@ -107,20 +107,31 @@ async fn a_node_killed_under_load_loses_nothing_that_all_replicas_acknowledged()
     assert_eq!(handled, 18_000, "idempotence: nothing stands twice");
 }
 
+/// A cluster with one partition, its leader, and the two that follow.
+async fn led() -> (EmbeddedCluster, i32, Vec<i32>) {
+    let cluster = EmbeddedCluster::builder().topic(TOPIC, 1).start().await.unwrap();
+    let nodes = cluster.info().nodes;
+    let (leaders, followers): (Vec<_>, Vec<_>) = nodes.iter().partition(|node| 0 < node.leads);
+    let followers = followers.iter().map(|node| node.node).collect();
+    (cluster, leaders[0].node, followers)
+}
+
 /// The control of the test above: what only the leader had dies with it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_acks_1_frozen_followers_and_a_killed_leader_acknowledged_messages_are_lost() {
-    let cluster = EmbeddedCluster::builder().topic(TOPIC, 3).start().await.unwrap();
+    let (cluster, leader, followers) = led().await;
     let bootstrap = cluster.bootstrap();
     let producer = producer(&bootstrap, "1");
     let mut acknowledged = send(&producer, 0..1_000).await;
-    cluster.freeze(1).await.unwrap();
-    cluster.freeze(3).await.unwrap();
+    for &follower in &followers {
+        cluster.freeze(follower).await.unwrap();
+    }
     acknowledged.extend(send(&producer, 1_000..2_000).await);
     assert_eq!(acknowledged.len(), 2_000);
-    cluster.kill(2).await.unwrap();
-    cluster.thaw(1).await.unwrap();
-    cluster.thaw(3).await.unwrap();
+    cluster.kill(leader).await.unwrap();
+    for &follower in &followers {
+        cluster.thaw(follower).await.unwrap();
+    }
     let (seen, _) = read_all(&bootstrap).await;
     assert!(acknowledged.difference(&seen).count() > 0);
     assert!((0..1_000).all(|number| seen.contains(&number)), "what all had stays");
@@ -129,17 +140,28 @@ async fn with_acks_1_frozen_followers_and_a_killed_leader_acknowledged_messages_
 /// The other half: under the same fault `acks=all` acknowledges nothing that could be lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_acks_all_frozen_followers_and_a_killed_leader_lose_nothing() {
-    let cluster = EmbeddedCluster::builder().topic(TOPIC, 3).start().await.unwrap();
+    let (cluster, leader, followers) = led().await;
     let bootstrap = cluster.bootstrap();
     let producer = producer(&bootstrap, "all");
     let mut acknowledged = send(&producer, 0..1_000).await;
-    cluster.freeze(1).await.unwrap();
-    cluster.freeze(3).await.unwrap();
+    for &follower in &followers {
+        cluster.freeze(follower).await.unwrap();
+    }
+    let before = cluster.info().bytes;
     let later = tokio::spawn(async move { send(&producer, 1_000..2_000).await });
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    cluster.kill(2).await.unwrap();
-    cluster.thaw(1).await.unwrap();
-    cluster.thaw(3).await.unwrap();
+    // Only the leader has it, which dies now.
+    tokio::time::timeout(Duration::from_secs(60), async {
+        while cluster.info().bytes <= before {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await
+    .expect("a batch reaches the leader");
+    assert!(!later.is_finished(), "nothing of it is acknowledged");
+    cluster.kill(leader).await.unwrap();
+    for &follower in &followers {
+        cluster.thaw(follower).await.unwrap();
+    }
     acknowledged.extend(later.await.unwrap());
     assert_eq!(acknowledged.len(), 2_000);
     let (seen, _) = read_all(&bootstrap).await;

@@ -6,9 +6,10 @@ mod cluster;
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cluster::{Cluster, said};
+use kurier_broker::{Api, EmbeddedCluster, Fault, FaultAction};
 use rdkafka::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
@@ -314,18 +315,18 @@ fn a_signal_ends_a_replay_and_the_same_command_goes_on() {
 }
 
 /// A broker that does not know a new topic yet is not believed at once: what is passed does not come again.
-#[test]
-fn a_topic_that_comes_while_a_replay_waits_for_it_gets_its_messages() {
-    let cluster = Cluster::run(&["orders.dlq:1"]);
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_that_comes_while_a_replay_waits_for_it_gets_its_messages() {
+    let embedded = EmbeddedCluster::builder().topic("orders.dlq", 1).start().await.unwrap();
+    let cluster = Cluster::at(embedded.bootstrap());
     write(&cluster, &[Letter { source: "late", ..LETTER }; 3]);
+    let about = Fault::on(Api::Metadata).topic("late");
+    let questions = embedded.faults().add(about, FaultAction::Delay(Duration::ZERO)).unwrap();
     let replay = ["-o", "json", "dlq", "replay", "orders.dlq"];
     let process = cluster.command(&replay).spawn().unwrap();
-    // It has joined its group by then, and asks.
-    let begun = Instant::now();
-    while cluster.objects(&["-o", "json", "group", "list"]).is_empty() {
-        assert!(begun.elapsed() < Duration::from_secs(30), "it never begins");
-    }
-    std::thread::sleep(Duration::from_secs(2));
+    // A question may be asked of more than one node; so many are more than one question.
+    let asked = tokio::time::timeout(Duration::from_secs(60), questions.reached(8)).await;
+    assert_eq!(asked, Ok(true), "it asks again and again");
     assert!(cluster.kurier(&["topic", "create", "late"], "").status.success());
     let ended = process.wait_with_output().unwrap();
     assert_eq!(ended.status.code(), Some(0), "{}", said(&ended));

@@ -6,9 +6,9 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
-/// `kurier cluster run` on free ports; killed when dropped.
+/// `kurier cluster run` on free ports, killed when dropped; or one that is there already.
 pub struct Cluster {
-    process: Child,
+    process: Option<Child>,
     pub bootstrap: String,
 }
 
@@ -25,7 +25,12 @@ impl Cluster {
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let started: Value = serde_json::from_str(&line).unwrap();
         let bootstrap = started["bootstrap"].as_str().unwrap().to_owned();
-        Self { process, bootstrap }
+        Self { process: Some(process), bootstrap }
+    }
+
+    /// One that someone else started, and ends.
+    pub fn at(bootstrap: String) -> Self {
+        Self { process: None, bootstrap }
     }
 
     /// A command against it, with its streams as pipes.
@@ -60,8 +65,10 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
+        if let Some(process) = &mut self.process {
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
     }
 }
 
