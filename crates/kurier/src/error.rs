@@ -1,8 +1,8 @@
 //! What can go wrong between this process and the cluster, as data.
 //!
 //! Errors of one surface stand beside it (the message, the producer, the consumers); this is the part
-//! they share. Each error answers the operator's two questions: may I retry, and may it have been
-//! applied?
+//! they share. Those of sending, consuming and asking the cluster answer an operator's questions: may I
+//! retry, and may it have been applied?
 
 use std::time::Duration;
 

@@ -71,8 +71,8 @@ impl Committer {
         }
     }
 
-    /// Begins the commit of `partitions`, or says that one is in flight still. Nothing to commit is a
-    /// commit that is not in flight.
+    /// Begins the commit of `partitions`; none may be in flight. Where they have nothing to commit, none is
+    /// in flight afterwards either.
     pub(crate) fn begin_for<'a>(
         &mut self,
         client: &Client,

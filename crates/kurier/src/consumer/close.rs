@@ -24,8 +24,10 @@ use crate::sys::CommitFailure;
 
 /// The name of the thread that closes a client when the deadline has passed.
 const REAPER: &str = "kurier-reaper";
-/// The least that is kept of the deadline for the commit and for leaving.
+/// The most that is kept of the deadline for the commit and for leaving.
 const RESERVE_MAX: Duration = Duration::from_secs(5);
+/// Longest wait for a group that can't be left, for no broker is there and nothing is lost without one.
+const POINTLESS_LEAVE_MAX: Duration = Duration::from_secs(5);
 
 /// How long a broker has to show that the cluster is back.
 const LAST_QUESTION: Duration = Duration::from_millis(500);
@@ -180,7 +182,7 @@ impl Keeper {
         // A commit that is under way keeps librdkafka in the group until a broker answers, or for a minute.
         let pointless = self.is_pointless();
         if pointless {
-            over = over.min(Instant::now() + RESERVE_MAX);
+            over = over.min(Instant::now() + POINTLESS_LEAVE_MAX);
         }
         self.let_go_now();
         let turns = std::mem::take(&mut self.turns);

@@ -33,7 +33,8 @@ impl<D: Decoder> ConsumerBuilder<Single, D> {
     /// [`Received::trace_context`]: crate::Received::trace_context
     ///
     /// # Errors
-    /// A wrong configuration, with every problem at once; a cluster that refuses this consumer. A
+    /// A wrong configuration, with every problem at once; a dead-letter topic that is missing or not fit for
+    /// it; its producer, or the consumer's thread, that can't be made; a cluster that refuses this consumer. A
     /// message that can't be handled is no error: the report lists its partition.
     ///
     /// # Cancel safety

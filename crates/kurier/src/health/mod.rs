@@ -128,8 +128,8 @@ pub enum Condition {
     /// The cluster answers, but these partitions have had no leader for 5 s at least: every replica that
     /// could become one is down. What is sent to them waits, and nothing can be read from them; the others
     /// go on. A consumer asks about partitions of its share from which nothing comes, four times within
-    /// `stall_after`; a producer, every ten seconds while something is unsent, about the topics that it
-    /// has sent to.
+    /// `stall_after`; a producer, every ten seconds while something is unsent, and each second once it
+    /// has said that nothing is delivered, about the topics that it has sent to.
     WithoutLeader {
         /// The first ten of them, by name.
         partitions: Vec<TopicPartition>,

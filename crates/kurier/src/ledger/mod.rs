@@ -2,8 +2,8 @@
 //! committed, and in the end what the topic holds, and says what was lost, corrupted, left unhandled,
 //! committed too early or out of order.
 //!
-//! It owns no clock and, but for [`Ledger::write_events`], does no I/O: time is the [`Duration`] since
-//! the run began, passed in. The order of the calls is the order of events. What is told is in `told`,
+//! It owns no clock and, but for writing its evidence ([`Ledger::write_events`], [`Ledger::keep`]), does no
+//! I/O: time is the [`Duration`] since the run began, passed in. The order of the calls is the order of events. What is told is in `told`,
 //! one event as it is kept in `entry`, what is counted while the run goes on in `messages` and `group`;
 //! everything else is decided in the end by `judge`.
 

@@ -183,7 +183,7 @@ impl MessageProducer {
     /// topic not exist, the delivery fails.
     ///
     /// # Errors
-    /// As [`send`](Self::send), and [`SendError::Full`].
+    /// As [`send`](Self::send), and [`SendError::Full`]. With an outbox always [`SendError::OutboxWaits`].
     pub fn try_send<T: Content>(
         &self,
         topic: &str,
@@ -232,7 +232,7 @@ impl MessageProducer {
     /// Accepts a bare record without ever waiting, as [`try_send`](Self::try_send) does a message.
     ///
     /// # Errors
-    /// As [`try_send`](Self::try_send).
+    /// As [`try_send`](Self::try_send): with an outbox always [`SendError::OutboxWaits`].
     pub fn try_send_record(
         &self,
         topic: &str,
@@ -318,7 +318,7 @@ impl MessageProducer {
         }
     }
 
-    /// The settings that librdkafka runs with, read back from it; secrets are hidden. None once the
+    /// The settings that librdkafka runs with, read back from it; secrets are hidden. Empty once the
     /// producer is closed.
     #[must_use]
     pub fn effective_properties(&self) -> BTreeMap<String, String> {
