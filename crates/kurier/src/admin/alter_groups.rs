@@ -88,11 +88,7 @@ impl Admin {
             error.is_retriable()
         };
         match self.until(self.deadline(), &doing, ask, again).await {
-            Err(ClientError::Kafka { code: RDKafkaErrorCode::GroupIdNotFound, .. })
-                if maybe_gone.load(Ordering::Relaxed) =>
-            {
-                Ok(())
-            }
+            Err(error) if error.is_unknown_group() && maybe_gone.load(Ordering::Relaxed) => Ok(()),
             deleted => deleted,
         }
     }

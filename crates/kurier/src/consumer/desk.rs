@@ -118,7 +118,11 @@ impl Desk {
 
     /// Notes how old a message is that was handled just now, if anyone wants to know.
     pub(super) fn note_age(&self, record: &Record) {
-        let worker = usize::try_from(self.partition.partition.0).unwrap_or(0);
-        self.common.figures.handled(worker, record.timestamp);
+        self.common.figures.handled(self.worker(), record.timestamp);
+    }
+
+    /// Who its figures are counted by.
+    pub(super) fn worker(&self) -> usize {
+        usize::try_from(self.partition.partition.0).unwrap_or(0)
     }
 }

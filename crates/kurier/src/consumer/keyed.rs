@@ -259,8 +259,7 @@ impl Seat for KeySeat {
         }
         let figures = &self.desk.common.figures;
         if let (Some(histogram), Some(since)) = (figures.handler(), self.since.take()) {
-            let worker = usize::try_from(self.desk.partition.partition.0).unwrap_or(0);
-            histogram.note(worker, since.elapsed());
+            histogram.note(self.desk.worker(), since.elapsed());
         }
     }
 }

@@ -43,7 +43,7 @@ pub(super) struct Common {
     pub(super) figures: Arc<ConsumerFigures>,
 }
 
-/// Starts the task of a lane. What it does is `single`'s or `batch`'s.
+/// Starts the task of a lane. What it does is `single`'s, `keyed`'s or `batch`'s.
 pub(super) type Spawn = Box<dyn Fn(Lane) -> AbortHandle + Send>;
 
 /// What the poll thread wants of a lane; each is more than the one before it, and none is taken back.
@@ -237,8 +237,7 @@ impl Lane {
         if 0 < messages {
             self.called = Some(Instant::now());
         } else if let Some(called) = self.called.take() {
-            let worker = usize::try_from(self.desk.partition.partition.0).unwrap_or(0);
-            histogram.note(worker, called.elapsed());
+            histogram.note(self.desk.worker(), called.elapsed());
         }
     }
 

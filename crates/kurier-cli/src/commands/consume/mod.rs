@@ -25,7 +25,7 @@ use std::time::Duration;
 use kurier::{
     Batch, BatchMessageConsumer, Batches, Closed, Concurrency, ConsumeError, ConsumeReport,
     ConsumerBuilder, Context, Decoder, Health, JsonDecoder, MessageDecoder, Monitor, RawDecoder,
-    Received, RetryPolicy, Single, SingleMessageConsumer, TextDecoder,
+    Received, Single, SingleMessageConsumer, TextDecoder,
 };
 use serde_json::value::RawValue;
 use tokio::time::MissedTickBehavior;
@@ -206,7 +206,7 @@ fn configured<K, D>(
         builder = builder.shutdown_deadline(deadline);
     }
     if let Some(attempts) = args.retries {
-        builder = builder.retry(&RetryPolicy::exponential(attempts, FIRST_PAUSE..=LAST_PAUSE));
+        builder.config_mut().retry_attempts = attempts as usize;
     }
     if let Some(topic) = &args.dead_letter {
         builder = builder.dead_letter(topic).create_dead_letter(args.create_dead_letter);
@@ -216,9 +216,6 @@ fn configured<K, D>(
         OnFailure::Exit => kurier::OnFailure::Exit,
     })
 }
-
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LAST_PAUSE: Duration = Duration::from_secs(30);
 
 fn exit(report: &ConsumeReport, ill: Option<Exit>, doing: &Doing, signals: &Signals) -> Exit {
     let ConsumeReport { handled, dead_lettered, ended, .. } = report;

@@ -8,7 +8,6 @@ mod reset;
 mod saved;
 
 use kurier::{Admin, ClientError, GroupLag, LagRow};
-use rdkafka::error::RDKafkaErrorCode;
 use serde_json::{Value, json};
 
 use crate::args::{Global, GroupCommand, Output};
@@ -65,10 +64,7 @@ pub async fn run(
 
 /// Whether a group is not there: one that is watched may come.
 fn is_missing(error: &anyhow::Error) -> bool {
-    matches!(
-        error.downcast_ref(),
-        Some(ClientError::Kafka { code: RDKafkaErrorCode::GroupIdNotFound, .. })
-    )
+    error.downcast_ref().is_some_and(ClientError::is_unknown_group)
 }
 
 async fn delete(admin: &Admin, group: &str, is_json: bool) -> anyhow::Result<()> {

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, bail};
 use kurier::{Admin, ClientError, GroupDescription, Offset, OffsetAt, TopicPartition, Watermarks};
-use rdkafka::error::RDKafkaErrorCode;
 use serde_json::{Value, json};
 
 use super::members::refuse_members;
@@ -62,7 +61,7 @@ fn saved_in(args: &ResetArgs) -> anyhow::Result<Option<BTreeMap<TopicPartition, 
 async fn described(admin: &Admin, group: &str) -> anyhow::Result<Option<GroupDescription>> {
     match admin.describe_group(group).await {
         Ok(group) => Ok(Some(group)),
-        Err(ClientError::Kafka { code: RDKafkaErrorCode::GroupIdNotFound, .. }) => Ok(None),
+        Err(error) if error.is_unknown_group() => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

@@ -329,7 +329,7 @@ impl Replay {
         let asking = async {
             if forget {
                 match admin.delete_group(&group).await {
-                    Err(ClientError::Kafka { code: RDKafkaErrorCode::GroupIdNotFound, .. }) => {}
+                    Err(error) if error.is_unknown_group() => {}
                     deleted => deleted?,
                 }
             }

@@ -10,7 +10,10 @@ use super::{Asking, askable};
 use crate::doctor::Doctor;
 use crate::doctor::facts::{Backlog, GroupFacts, Reading, TopicFacts, Unread};
 use crate::sys::ByPartition;
-use crate::{Admin, ClientError, GroupDescription, NodeId, Offset, OffsetAt, TopicPartition};
+use crate::{
+    Admin, BatchMessageConsumer, GroupDescription, NodeId, Offset, OffsetAt, SingleMessageConsumer,
+    TopicPartition,
+};
 
 /// Groups that are asked about when none is named; each costs a connection of its own.
 const GROUPS_MAX: usize = 100;
@@ -76,11 +79,12 @@ async fn listed(asking: &Asking<'_>, unread: &mut Vec<Unread>) -> Vec<String> {
 }
 
 /// The groups that kurier's consumers share unless they are told another.
-const KURIERS: [&str; 2] = ["single_message_group_1", "batch_message_group_1"];
+const KURIERS: [&str; 2] =
+    [SingleMessageConsumer::DEFAULT_GROUP, BatchMessageConsumer::DEFAULT_GROUP];
 
 async fn described(asking: &Asking<'_>, name: &str) -> Reading<Option<GroupDescription>> {
     let asked = async |admin: &Admin| match admin.describe_group(name).await {
-        Err(ClientError::Kafka { code: RDKafkaErrorCode::GroupIdNotFound, .. }) => Ok(None),
+        Err(error) if error.is_unknown_group() => Ok(None),
         other => other.map(Some),
     };
     asking.ask(asked(asking.admin)).await
