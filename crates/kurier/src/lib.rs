@@ -14,6 +14,7 @@ mod handler;
 mod health;
 mod ids;
 mod ledger;
+mod listener;
 mod message;
 mod metrics;
 mod outbox;

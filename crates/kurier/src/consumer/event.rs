@@ -1,7 +1,5 @@
 //! What a consumer tells while it runs.
 
-use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -143,30 +141,5 @@ pub enum ConsumerEvent {
     Closing,
 }
 
-/// The function that is told of events, if there is one.
-#[derive(Clone, Default)]
-pub(crate) struct Listener(Option<Arc<Tell>>);
-
-type Tell = dyn Fn(&ConsumerEvent) + Send + Sync;
-
-impl Listener {
-    pub(crate) fn new(listener: impl Fn(&ConsumerEvent) + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(listener)))
-    }
-
-    /// Tells the event, which is only made if someone listens.
-    pub(crate) fn tell(&self, event: impl FnOnce() -> ConsumerEvent) {
-        let Some(listener) = &self.0 else { return };
-        let event = event();
-        // It may run on the thread that owns the client, which must outlive it.
-        if catch_unwind(AssertUnwindSafe(|| listener(&event))).is_err() {
-            tracing::error!(?event, "the function that is told of events panicked");
-        }
-    }
-}
-
-impl fmt::Debug for Listener {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Listener(Some)" } else { "Listener(None)" })
-    }
-}
+/// The function that is told of them.
+pub(crate) type Listener = crate::listener::Listener<ConsumerEvent>;

@@ -12,7 +12,7 @@ use super::books::Books;
 use super::client::{Line, Maker, Reaper};
 use super::delivery::DeliveryReport;
 use super::error::BuildError;
-use super::event::{Listener, ProducerEvent};
+use super::event::ProducerEvent;
 use super::keeper::{Feeder, Keeper};
 use super::remake::Again;
 use super::silence::Silence;
@@ -22,6 +22,7 @@ use super::worker::{OnFatal, Stop, Worker};
 use crate::access::Access;
 use crate::config::native_config;
 use crate::health::{HealthHandle, OwnHandle};
+use crate::listener::Listener;
 use crate::metrics::{self, Figures, ProducerFigures, Watch};
 use crate::outbox::{News, Teller};
 use crate::{

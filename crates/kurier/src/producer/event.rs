@@ -1,11 +1,10 @@
 //! What a producer tells besides deliveries.
 
-use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::health::{Absence, HealthHandle, Observed, Phase};
+use crate::listener::Listener;
 use crate::metrics::ProducerFigures;
 use crate::{Condition, Ended, OutboxDamage, TopicPartition};
 
@@ -57,43 +56,6 @@ pub enum ProducerEvent {
         /// Why.
         reason: String,
     },
-}
-
-/// A function that is told of `E`, if there is one. Called on the producer's own thread.
-pub(super) struct Listener<E>(Option<Arc<Tell<E>>>);
-
-type Tell<E> = dyn Fn(&E) + Send + Sync;
-
-impl<E> Listener<E> {
-    /// One whose panics are logged: the thread that calls it must outlive it.
-    pub(super) fn new(listener: impl Fn(&E) + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(move |event: &E| {
-            if catch_unwind(AssertUnwindSafe(|| listener(event))).is_err() {
-                tracing::error!(
-                    "a function that is told of the producer's events or deliveries panicked"
-                );
-            }
-        })))
-    }
-
-    /// The function.
-    pub(super) fn get(&self) -> Option<&dyn Fn(&E)> {
-        self.0.as_deref().map(|listener| listener as &dyn Fn(&E))
-    }
-
-    /// Tells what is there already.
-    pub(super) fn tell_of(&self, event: &E) {
-        if let Some(listener) = &self.0 {
-            listener(event);
-        }
-    }
-
-    /// Tells the event, which is only made if someone listens.
-    pub(super) fn tell(&self, event: impl FnOnce() -> E) {
-        if let Some(listener) = &self.0 {
-            listener(&event());
-        }
-    }
 }
 
 impl Listener<ProducerEvent> {
@@ -153,24 +115,6 @@ impl Drop for Noted {
                 observed.phase = Phase::Ended(Ended::Shutdown);
             }
         });
-    }
-}
-
-impl<E> Default for Listener<E> {
-    fn default() -> Self {
-        Self(None)
-    }
-}
-
-impl<E> Clone for Listener<E> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
-}
-
-impl<E> fmt::Debug for Listener<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Listener(Some)" } else { "Listener(None)" })
     }
 }
 

@@ -17,10 +17,10 @@ use super::books::{Accepted, Books, Entry as UnderWay, Granted, Refused};
 use super::client::Client;
 use super::delivery::{Delivery, DeliveryError, DeliveryReport, Outcome, Ticket, Whereabouts};
 use super::error::NotAccepting;
-use super::event::Listener;
 use super::record::{NotTaken, Parts};
 use super::worker::OnFatal;
 use crate::ProducerConfig;
+use crate::listener::Listener;
 use crate::outbox::{Acceptance, Entry, NotStored, Outbox, Reader, Sequence};
 use crate::sys::Persisted;
 

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::event::{Listener, ProducerEvent};
+use super::event::ProducerEvent;
+use crate::listener::Listener;
 
 /// What is known of the cluster's silence.
 #[derive(Debug)]

@@ -30,22 +30,13 @@ impl PendingEnds {
         for TopicPartition { topic, partition } in partitions {
             list.add_partition_offset(topic, partition.0, rdkafka::Offset::End).ok()?;
         }
-        // librdkafka's range is 0 to an hour.
-        let millis = i32::try_from(deadline.as_millis()).unwrap_or(i32::MAX).clamp(1, 3_600_000);
         let handle = client.client().native_ptr();
         // SAFETY: the client is alive; options and list are copied by the request and destroyed here, as
-        // are the errors, null when there is none. The queue is counted: an answer that nobody waits for
+        // is the error, null when there is none. The queue is counted: an answer that nobody waits for
         // any more is freed with it.
         unsafe {
             let op = rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS;
-            let options = Options(rd::rd_kafka_AdminOptions_new(handle, op));
-            if options.0.is_null() {
-                return None;
-            }
-            let mut reason = [0; 256];
-            let at = reason.as_mut_ptr();
-            // Both are within their ranges, so that neither is refused.
-            rd::rd_kafka_AdminOptions_set_request_timeout(options.0, millis, at, reason.len());
+            let options = Options::new(handle, op, deadline).ok()?;
             let committed = rd::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED;
             let refused = rd::rd_kafka_AdminOptions_set_isolation_level(options.0, committed);
             if !refused.is_null() {

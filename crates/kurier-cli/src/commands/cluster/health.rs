@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::args::{Global, Output};
 use crate::commands;
+use crate::commands::topic::Ailment;
 use crate::exit::Exit;
 use crate::output::{self, counted};
 use crate::signals::Signals;
@@ -164,19 +165,15 @@ impl Health {
 fn ailments(topic: &TopicDescription) -> Vec<String> {
     let ailing = topic.partitions.iter().filter_map(|it| {
         let (name, number) = (&topic.name, it.partition);
-        match it.leader {
-            None => Some(format!("{name} {number}: no leader")),
-            Some(_) if it.isr.len() < it.replicas.len() => {
-                let (in_sync, all) = (it.isr.len(), it.replicas.len());
-                let behind = it.replicas.iter().filter(|node| !it.isr.contains(node));
-                let behind: Vec<String> = behind.map(ToString::to_string).collect();
-                let behind = behind.join(", ");
-                Some(format!(
-                    "{name} {number}: {in_sync} of {all} replicas in sync, not on {behind}"
-                ))
-            }
-            Some(_) => None,
+        if Ailment::Offline.is_of(it, None) {
+            return Some(format!("{name} {number}: no leader"));
         }
+        Ailment::UnderReplicated.is_of(it, None).then(|| {
+            let (in_sync, all) = (it.isr.len(), it.replicas.len());
+            let behind = it.replicas.iter().filter(|node| !it.isr.contains(node));
+            let behind = behind.map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            format!("{name} {number}: {in_sync} of {all} replicas in sync, not on {behind}")
+        })
     });
     ailing.collect()
 }

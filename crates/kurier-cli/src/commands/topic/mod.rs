@@ -5,6 +5,7 @@ mod alter;
 mod create;
 mod describe;
 
+pub use ailments::Ailment;
 use kurier::{ReadUntil, TopicReader};
 use serde_json::json;
 
