@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use kurier::{
     ConsumerEvent, Content, FailedDelivery, Fingerprint, Instance, Judgement, Ledger, Message,
-    OffenceKind, Offset, Outcome, PartitionId, Position, Received, Record, Seen, TopicPartition,
+    OffenceKind, Offset, Outcome, PartitionId, Position, Received, Seen, TopicPartition,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -126,14 +126,6 @@ impl Books {
     /// A group handled it.
     pub fn handled(&self, group: &str, id: Uuid) {
         self.with(|state, at| state.ledger.handled(Instance::inside(group, ""), &id.into(), at));
-    }
-
-    /// An instance that is not kurier's was given this record and handled it.
-    pub fn handled_record(&self, group: &str, instance: &str, record: &Record, id: Option<Uuid>) {
-        let seen = Seen::record(record, id);
-        self.with(|state, at| {
-            state.ledger.handled(Instance::inside(group, instance), &seen, at);
-        });
     }
 
     /// An instance that is not kurier's has committed; `next` is the next offset to read.
@@ -287,7 +279,7 @@ fn seen(line: &Value) -> anyhow::Result<Seen> {
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
-    use kurier::Receipt;
+    use kurier::{Receipt, Record};
     use serde_json::json;
 
     use super::*;

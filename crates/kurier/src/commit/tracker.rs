@@ -66,8 +66,6 @@ struct Ownership {
     epoch: Epoch,
     /// Delivered messages from the first unsettled one on, by offset.
     window: VecDeque<Slot>,
-    /// Of those, how many wait.
-    waiting: usize,
     /// The next offset that reading would give; unknown until something was read.
     reached: Option<Offset>,
     /// What the group has stored, as far as this ownership knows.
@@ -91,7 +89,6 @@ impl Tracker {
         let ownership = Ownership {
             epoch,
             window: VecDeque::new(),
-            waiting: 0,
             reached: start,
             committed: None,
             owed: false,
@@ -127,7 +124,6 @@ impl Tracker {
                 return Err(OutOfOrder { noted });
             }
             own.window.push_back(Slot { offset, settled: false });
-            own.waiting += 1;
             own.reached = Some(offset.next());
         }
         Ok(())
@@ -155,7 +151,6 @@ impl Tracker {
             slot.settled = true;
             count += 1;
         }
-        own.waiting -= count;
         own.owed |= 0 < count;
         while own.window.front().is_some_and(|slot| slot.settled) {
             own.window.pop_front();
@@ -208,7 +203,8 @@ impl Tracker {
     /// Delivered messages of `partition` that are not settled.
     #[cfg(test)]
     pub(crate) fn waiting(&self, partition: &TopicPartition) -> usize {
-        self.ownerships.get(partition).map_or(0, |own| own.waiting)
+        let waits = |slot: &&Slot| !slot.settled;
+        self.ownerships.get(partition).map_or(0, |own| own.window.iter().filter(waits).count())
     }
 
     /// Every partition that is owned now.

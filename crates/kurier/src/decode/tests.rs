@@ -31,6 +31,14 @@ fn a_message_gets_key_and_headers_from_the_record() {
 }
 
 #[test]
+fn what_was_read_leaves_the_record_behind_and_a_tombstone_is_none() {
+    let text = Received::decode(&TextDecoder, record("hello")).unwrap();
+    assert_eq!(text.into_value().as_deref(), Some("hello"));
+    let tombstone = Record::new("python-topic", PartitionId(1), Offset(17));
+    assert_eq!(Received::decode(&TextDecoder, tombstone).unwrap().into_value(), None);
+}
+
+#[test]
 fn no_key_is_not_an_empty_key() {
     let decoder = MessageDecoder::<String>::new();
     assert_eq!(decoder.decode(&record(JSON)).unwrap().key(), None);

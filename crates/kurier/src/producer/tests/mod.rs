@@ -101,6 +101,21 @@ async fn each_message_gets_its_place_and_a_dropped_delivery_cancels_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bare_record_is_taken_without_waiting_while_there_is_room() {
+    let cluster = mock();
+    let producer = MessageProducer::builder(cluster.bootstrap_servers())
+        .memory_messages(1)
+        .linger(Duration::from_secs(1))
+        .build()
+        .await
+        .unwrap();
+    let record = OutgoingRecord { value: Some("bare".into()), ..OutgoingRecord::default() };
+    let taken = producer.try_send_record(TOPIC, &record).unwrap();
+    assert!(matches!(producer.try_send_record(TOPIC, &record), Err(SendError::Full)));
+    assert_eq!(within("its delivery", taken).await.unwrap().offset, Some(crate::Offset(0)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_memory_lets_in_first_come_first_served_and_try_send_does_not_wait() {
     let cluster = mock();
     let producer = MessageProducer::builder(cluster.bootstrap_servers())

@@ -362,6 +362,8 @@ async fn what_gives_messages_up_or_never_waits_is_refused_beside_an_outbox() {
     let producer = builder().build().await.unwrap();
     let error = producer.try_send(TOPIC, &message("now")).unwrap_err();
     assert!(matches!(error, SendError::OutboxWaits) && !error.is_retriable(), "{error}");
+    let bare = producer.try_send_record(TOPIC, &OutgoingRecord::default());
+    assert!(matches!(bare, Err(SendError::OutboxWaits)), "{bare:?}");
     let second = builder().build().await.unwrap_err();
     assert!(second.to_string().contains(&format!("by process {}", std::process::id())), "{second}");
 }
