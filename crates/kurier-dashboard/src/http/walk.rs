@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kurier::{Offset, PartitionId, Record, TopicPartition};
+use kurier::{Offset, PartitionId, Record, TopicPartition, TopicReader};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -122,37 +122,8 @@ impl Walk {
         };
         let reader = self.reading.begin(windows.iter().map(span).collect());
         let mut reader = reader.map_err(|error| Stopped::Error(error.to_string()))?;
-        let mut reached = BTreeMap::new();
-        let (mut bytes, mut records) = (0, 0);
-        let mut heard = Instant::now();
-        let end = loop {
-            let patience = self.bounds.deadline.min(heard + SILENCE_MAX);
-            let record = tokio::select! {
-                biased;
-                record = reader.next() => record,
-                () = tokio::time::sleep_until(patience) => {
-                    let is_over = patience == self.bounds.deadline;
-                    break if is_over { End::Stopped(Stopped::Time) } else { End::Silent };
-                }
-            };
-            heard = Instant::now();
-            match record {
-                None => break End::Whole,
-                Some(Err(error)) => break End::Stopped(Stopped::Error(error.to_string())),
-                Some(Ok(record)) => {
-                    bytes += record.size();
-                    records += 1;
-                    reached.insert(record.partition(), record.offset().next().0);
-                    seen(record);
-                }
-            }
-            if self.bounds.bytes <= bytes {
-                break End::Stopped(Stopped::Bytes);
-            }
-            if self.bounds.deadline <= heard {
-                break End::Stopped(Stopped::Time);
-            }
-        };
+        let Window { end, reached, records, bytes } =
+            self.bounds.read(&mut reader, &mut seen).await;
         self.leaving = Some(self.reading.end(reader, Arc::clone(&self.permit)));
         self.scanned += records;
         self.bounds.bytes = self.bounds.bytes.saturating_sub(bytes);
@@ -170,6 +141,53 @@ impl Walk {
                 Ok(true)
             }
         }
+    }
+}
+
+/// What came of a window.
+struct Window {
+    end: End,
+    /// The next offset of each partition that something came from.
+    reached: BTreeMap<PartitionId, i64>,
+    records: u64,
+    bytes: usize,
+}
+
+impl Bounds {
+    /// Reads a window to its end, as far as the bounds and patience reach.
+    async fn read(&self, reader: &mut TopicReader, seen: &mut impl FnMut(Record)) -> Window {
+        let mut reached = BTreeMap::new();
+        let (mut bytes, mut records) = (0, 0);
+        let mut heard = Instant::now();
+        let end = loop {
+            let patience = self.deadline.min(heard + SILENCE_MAX);
+            let record = tokio::select! {
+                biased;
+                record = reader.next() => record,
+                () = tokio::time::sleep_until(patience) => {
+                    let is_over = patience == self.deadline;
+                    break if is_over { End::Stopped(Stopped::Time) } else { End::Silent };
+                }
+            };
+            heard = Instant::now();
+            match record {
+                None => break End::Whole,
+                Some(Err(error)) => break End::Stopped(Stopped::Error(error.to_string())),
+                Some(Ok(record)) => {
+                    bytes += record.size();
+                    records += 1;
+                    reached.insert(record.partition(), record.offset().next().0);
+                    seen(record);
+                }
+            }
+            if self.bytes <= bytes {
+                break End::Stopped(Stopped::Bytes);
+            }
+            if self.deadline <= heard {
+                break End::Stopped(Stopped::Time);
+            }
+        };
+        Window { end, reached, records, bytes }
     }
 }
 

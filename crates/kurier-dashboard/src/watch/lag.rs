@@ -174,36 +174,12 @@ impl GroupLook {
         offsets: Option<&OffsetsLook>,
         cluster: Option<&ClusterLook>,
     ) -> Self {
-        let mut partitions: BTreeMap<Place, PartitionLag> = BTreeMap::new();
-        let at = |place: &Place| {
-            let mut known = self.partitions.get(place).cloned().unwrap_or_default();
-            known.owner = None;
-            known
-        };
-        for (place, committed) in &seen.committed {
-            let mut partition = at(place);
-            if partition.committed.is_some_and(|before| before != *committed) {
-                partition.moved = Some(now);
-            }
-            partition.committed = Some(*committed);
-            let still_ahead = |(furthest, seen): &(i64, Timestamp)| {
-                *committed < *furthest && now.duration_since(*seen) < REMEMBERED
-            };
-            partition.furthest = partition.furthest.filter(still_ahead).or(Some((*committed, now)));
-            partitions.insert(place.clone(), partition);
-        }
         let (described, error) = match seen.described {
             Ok(described) => (Some(described), None),
             Err(error) => (None, Some(error)),
         };
-        for member in described.iter().flat_map(|described| &described.members) {
-            for place in &member.owns {
-                let partition = partitions
-                    .entry(place.clone())
-                    .or_insert_with(|| PartitionLag { committed: None, ..at(place) });
-                partition.owner = Some(Arc::clone(&member.client_id));
-            }
-        }
+        let members = described.as_ref().map_or(&[][..], |described| &described.members);
+        let mut partitions = self.touched(now, &seen.committed, members);
         for ((topic, number), partition) in &mut partitions {
             partition.since = partition.since.or(Some(now));
             let told = offsets.and_then(|offsets| offsets.partition(topic, *number));
@@ -212,17 +188,7 @@ impl GroupLook {
             let lag = partition.lag();
             partition.history.enter(now, lag.map(|lag| lag as f64));
         }
-        let topics: BTreeSet<&Arc<str>> = partitions.keys().map(|(topic, _)| topic).collect();
-        let mut untouched = Vec::new();
-        for topic in topics {
-            let known = cluster.and_then(|cluster| cluster.topics.get(topic));
-            for partition in known.iter().flat_map(|topic| &topic.partitions) {
-                let place = (Arc::clone(topic), partition.number);
-                if !partitions.contains_key(&place) {
-                    untouched.push(place);
-                }
-            }
-        }
+        let untouched = untouched(&partitions, cluster);
         let mut look = Self {
             state: self.state,
             protocol: None,
@@ -239,6 +205,42 @@ impl GroupLook {
         }
         look.history.enter(now, look.lag().map(|lag| lag as f64));
         look
+    }
+
+    /// Its partitions by what it has committed and who owns them, with what was known of them before.
+    fn touched(
+        &self,
+        now: Timestamp,
+        committed: &BTreeMap<Place, i64>,
+        members: &[Member],
+    ) -> BTreeMap<Place, PartitionLag> {
+        let mut partitions: BTreeMap<Place, PartitionLag> = BTreeMap::new();
+        let at = |place: &Place| {
+            let mut known = self.partitions.get(place).cloned().unwrap_or_default();
+            known.owner = None;
+            known
+        };
+        for (place, committed) in committed {
+            let mut partition = at(place);
+            if partition.committed.is_some_and(|before| before != *committed) {
+                partition.moved = Some(now);
+            }
+            partition.committed = Some(*committed);
+            let still_ahead = |(furthest, seen): &(i64, Timestamp)| {
+                *committed < *furthest && now.duration_since(*seen) < REMEMBERED
+            };
+            partition.furthest = partition.furthest.filter(still_ahead).or(Some((*committed, now)));
+            partitions.insert(place.clone(), partition);
+        }
+        for member in members {
+            for place in &member.owns {
+                let partition = partitions
+                    .entry(place.clone())
+                    .or_insert_with(|| PartitionLag { committed: None, ..at(place) });
+                partition.owner = Some(Arc::clone(&member.client_id));
+            }
+        }
+        partitions
     }
 
     /// What it is after it could not be looked at.
@@ -303,6 +305,25 @@ impl GroupLook {
         let unowned = unowned.map(|(place, _)| place).chain(&self.untouched);
         unowned.filter(|(topic, _)| owned.contains(topic)).collect()
     }
+}
+
+/// The partitions of its topics that a group has neither committed nor owns.
+fn untouched(
+    partitions: &BTreeMap<Place, PartitionLag>,
+    cluster: Option<&ClusterLook>,
+) -> Vec<Place> {
+    let topics: BTreeSet<&Arc<str>> = partitions.keys().map(|(topic, _)| topic).collect();
+    let mut untouched = Vec::new();
+    for topic in topics {
+        let known = cluster.and_then(|cluster| cluster.topics.get(topic));
+        for partition in known.iter().flat_map(|topic| &topic.partitions) {
+            let place = (Arc::clone(topic), partition.number);
+            if !partitions.contains_key(&place) {
+                untouched.push(place);
+            }
+        }
+    }
+    untouched
 }
 
 /// In which order verdicts matter.

@@ -14,8 +14,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use kurier::{
-    DeliveryProfile, DeliveryReport, HealthHandle, MessageProducer, Monitor, NotAccepting,
-    ProducerEvent, SendError,
+    CloseReport, DeliveryProfile, DeliveryReport, HealthHandle, MessageProducer, Monitor,
+    NotAccepting, ProducerEvent, SendError,
 };
 
 use self::accepting::{Accepting, Unaccepted};
@@ -51,83 +51,152 @@ pub async fn run(args: ProduceArgs, global: &Global, signals: &Signals) -> anyho
     let tally = Arc::new(Tally { has_outbox, ..Tally::default() });
     let monitor = served.as_ref().map(|served| &served.monitor);
     let (producer, health) = producer(&args, global, &tally, monitor).await?;
-    let mut lines = source(&args);
-    let mut pace = Pace::new(args.rate.map(NonZeroU64::get));
-    let mut next_line = None;
-    let mut accepting = Accepting::new(&args, &tally);
-    let sending = async {
-        loop {
-            let chunk = tokio::select! {
-                biased;
-                chunk = next(&mut lines, signals, &tally) => chunk,
-                // Who types nothing would never learn it.
-                why = producer.gives_up() => return Err(why.into()),
-            };
-            let Some(chunk) = chunk else {
-                accepting.finish().await;
-                return Ok(());
-            };
-            for line in chunk {
-                next_line = Some((Arc::clone(&line.file), line.number));
-                pace.next().await;
-                if signals.drain.is_cancelled() {
-                    return Ok::<(), SendError>(());
-                }
-                match outgoing(&args, &line) {
-                    Ok(outgoing) => {
-                        accepting.send(&producer, &args.topic, &outgoing, &line, &tally).await?;
-                    }
-                    Err(reason) => tally.bad(&line.file, line.number, &reason),
-                }
-                if accepting.is_over() {
-                    return Ok(());
-                }
-                next_line = None;
-            }
-        }
-    };
-    let patience = Patience::new(signals, args.outbox.dir.is_some().then_some(health));
+    let mut sending = Sending::new(&args, &tally);
+    let patience = Patience::new(signals, has_outbox.then_some(health));
     let sent = tokio::select! {
-        sent = sending => sent,
+        sent = sending.all(&producer, signals) => sent,
         () = patience.over() => Ok(()),
     };
-    let mut failed_before = 0;
-    let report = tokio::select! {
-        report = producer.close(global.timeout.unwrap_or(FOR_EVER)) => Some(report),
-        // The producer's thread may be held by a report that nobody reads.
-        () = patience.over() => {
-            failed_before = tally.failed.load(Ordering::Relaxed);
-            tokio::time::timeout(LAST_WAIT, producer.close(Duration::ZERO)).await.ok()
-        }
-    };
+    let closed = close(&producer, &patience, global.timeout, &tally).await;
     monitored::close(served).await;
     sent?;
-    // What was waiting for the disk has its answer by now, unless a report is not read.
-    let _ = tokio::time::timeout(LAST_WAIT, accepting.finish()).await;
-    let unaccepted = match accepting.unaccepted() {
-        Some(Unaccepted { error: SendError::NotAccepting(NotAccepting::Closed), file, number }) => {
-            Some((file, number))
-        }
-        Some(Unaccepted { error, .. }) => return Err(error.into()),
-        None => None,
-    };
-    // Only a signal leaves lines behind, and it is the end of samples without end.
-    let left = match args.sample {
-        Some(Sample::Endless) => None,
-        _ => unaccepted.or(next_line).or_else(|| first_of(lines.try_recv().ok()?.ok()?)),
-    };
-    let (unsent, kept) = match report {
-        Some(report) => (report.unsent.len() as u64, report.kept),
-        // Without a report, what has failed since is on its way into it.
-        None if has_outbox => (0, tally.left_over(failed_before)),
-        None => (tally.left_over(failed_before), 0),
-    };
-    let kept = has_outbox.then_some(kept);
+    let left = sending.left().await?;
+    let (unsent, kept) = closed.not_delivered(&tally);
     let outcome = Outcome::new(&tally, begun.elapsed(), unsent, kept, left);
     if args.report == ReportKind::Summary {
         output::unless_unread(outcome.print(&args.topic, global.output))?;
     }
     Ok(outcome.exit(signals))
+}
+
+/// Where a line stands: its file and its number.
+type Place = (Arc<str>, u64);
+
+/// Lines on their way into the producer.
+struct Sending<'a> {
+    args: &'a ProduceArgs,
+    tally: &'a Tally,
+    lines: Lines,
+    accepting: Accepting,
+    /// The line that is at hand, until it is taken.
+    next_line: Option<Place>,
+}
+
+impl<'a> Sending<'a> {
+    fn new(args: &'a ProduceArgs, tally: &'a Arc<Tally>) -> Self {
+        let (lines, accepting) = (source(args), Accepting::new(args, tally));
+        Self { args, tally, lines, accepting, next_line: None }
+    }
+
+    /// Sends every line until there is none, the first signal comes, or nothing more is accepted.
+    ///
+    /// # Errors
+    /// When the producer can't go on.
+    async fn all(
+        &mut self,
+        producer: &MessageProducer,
+        signals: &Signals,
+    ) -> Result<(), SendError> {
+        let (args, tally) = (self.args, self.tally);
+        let mut pace = Pace::new(args.rate.map(NonZeroU64::get));
+        loop {
+            let chunk = tokio::select! {
+                biased;
+                chunk = next(&mut self.lines, signals, tally) => chunk,
+                // Who types nothing would never learn it.
+                why = producer.gives_up() => return Err(why.into()),
+            };
+            let Some(chunk) = chunk else {
+                self.accepting.finish().await;
+                return Ok(());
+            };
+            for line in chunk {
+                self.next_line = Some((Arc::clone(&line.file), line.number));
+                pace.next().await;
+                if signals.drain.is_cancelled() {
+                    return Ok(());
+                }
+                match outgoing(args, &line) {
+                    Ok(outgoing) => {
+                        let sent =
+                            self.accepting.send(producer, &args.topic, &outgoing, &line, tally);
+                        sent.await?;
+                    }
+                    Err(reason) => tally.bad(&line.file, line.number, &reason),
+                }
+                if self.accepting.is_over() {
+                    return Ok(());
+                }
+                self.next_line = None;
+            }
+        }
+    }
+
+    /// The first line that was not accepted because the end came first.
+    ///
+    /// # Errors
+    /// When one was not accepted for another reason.
+    async fn left(mut self) -> Result<Option<Place>, SendError> {
+        // What was waiting for the disk has its answer by now, unless a report is not read.
+        let _ = tokio::time::timeout(LAST_WAIT, self.accepting.finish()).await;
+        let unaccepted = match self.accepting.unaccepted() {
+            Some(Unaccepted {
+                error: SendError::NotAccepting(NotAccepting::Closed),
+                file,
+                number,
+            }) => Some((file, number)),
+            Some(Unaccepted { error, .. }) => return Err(error),
+            None => None,
+        };
+        // Only a signal leaves lines behind, and it is the end of samples without end.
+        Ok(match self.args.sample {
+            Some(Sample::Endless) => None,
+            _ => {
+                let mut unread = || first_of(self.lines.try_recv().ok()?.ok()?);
+                unaccepted.or(self.next_line).or_else(&mut unread)
+            }
+        })
+    }
+}
+
+/// What a producer said at its end.
+struct ClosedWith {
+    /// None when it was not there in time.
+    report: Option<CloseReport>,
+    /// What had failed before that.
+    failed_before: u64,
+}
+
+async fn close(
+    producer: &MessageProducer,
+    patience: &Patience<'_>,
+    timeout: Option<Duration>,
+    tally: &Tally,
+) -> ClosedWith {
+    tokio::select! {
+        report = producer.close(timeout.unwrap_or(FOR_EVER)) => {
+            ClosedWith { report: Some(report), failed_before: 0 }
+        }
+        // The producer's thread may be held by a report that nobody reads.
+        () = patience.over() => {
+            let failed_before = tally.failed.load(Ordering::Relaxed);
+            let report = tokio::time::timeout(LAST_WAIT, producer.close(Duration::ZERO)).await.ok();
+            ClosedWith { report, failed_before }
+        }
+    }
+}
+
+impl ClosedWith {
+    /// Messages that were given up, and with an outbox those that it keeps.
+    fn not_delivered(self, tally: &Tally) -> (u64, Option<u64>) {
+        let (unsent, kept) = match self.report {
+            Some(report) => (report.unsent.len() as u64, report.kept),
+            // Without a report, what has failed since is on its way into it.
+            None if tally.has_outbox => (0, tally.left_over(self.failed_before)),
+            None => (tally.left_over(self.failed_before), 0),
+        };
+        (unsent, tally.has_outbox.then_some(kept))
+    }
 }
 
 fn check(args: &ProduceArgs) -> Result<(), UsageError> {
@@ -192,7 +261,7 @@ async fn producer(
     Ok((builder.build().await?, health))
 }
 
-fn first_of(chunk: Vec<Line>) -> Option<(Arc<str>, u64)> {
+fn first_of(chunk: Vec<Line>) -> Option<Place> {
     chunk.into_iter().next().map(|line| (line.file, line.number))
 }
 
