@@ -87,6 +87,7 @@ impl Global {
     /// What makes no sense in them, with file and line.
     pub fn settle(&mut self) -> Result<(), UsageError> {
         self.settings = Settings::read(self)?;
+        self.settings.check_bootstrap()?;
         self.timeout = self.settings.timeout()?;
         self.verify = self.settings.verify()?;
         Ok(())
@@ -147,13 +148,22 @@ pub enum Command {
     Outbox(OutboxCommand),
     /// Print messages as they are handled, or hand them to a command or a webhook, and commit what was
     /// printed or handled
-    #[command(subcommand)]
+    // Whoever leaves out the kind sees the whole of it.
+    #[command(
+        subcommand,
+        override_usage = "kurier consume single [OPTIONS] <TOPICS>...\n       \
+        kurier consume batch [OPTIONS] <TOPICS>..."
+    )]
     Consume(ConsumeCommand),
     /// Dead letters, the messages that consumers gave up: list, show, replay
     #[command(subcommand)]
     Dlq(DlqCommand),
     /// Ask a produce or consume that runs with --metrics how it is: exit code 10 when it says no
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        override_usage = "kurier probe live [OPTIONS] <HOST:PORT>\n       \
+        kurier probe ready [OPTIONS] <HOST:PORT>"
+    )]
     Probe(ProbeCommand),
     /// Consumer groups: list, describe, lag, reset, delete
     #[command(subcommand)]
@@ -186,13 +196,13 @@ pub enum ProbeCommand {
     /// Whether it should be left alone
     Live {
         /// Where it serves its health
-        #[arg(value_name = "HOST:PORT")]
+        #[arg(value_name = "HOST:PORT", value_parser = address)]
         address: String,
     },
     /// Whether it does its work
     Ready {
         /// Where it serves its health
-        #[arg(value_name = "HOST:PORT")]
+        #[arg(value_name = "HOST:PORT", value_parser = address)]
         address: String,
     },
 }
@@ -206,7 +216,8 @@ pub struct DemoArgs {
     #[arg(long)]
     pub keep: bool,
     /// Where the dashboard listens; without it 127.0.0.1:8080, or a free port where that is taken
-    #[arg(long, value_name = "HOST:PORT", conflicts_with = "no_dashboard")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = address,
+        conflicts_with = "no_dashboard")]
     pub listen: Option<String>,
     /// Start no dashboard
     #[arg(long)]
@@ -237,16 +248,19 @@ pub enum ClusterCommand {
     /// Kill a node: its sockets die at once
     Kill {
         /// The node's number, from 1
+        #[arg(value_parser = node)]
         node: i32,
     },
     /// Stop a node: it hands over what it leads first
     Stop {
         /// The node's number, from 1
+        #[arg(value_parser = node)]
         node: i32,
     },
     /// Start a node that was killed or stopped
     Start {
         /// The node's number, from 1
+        #[arg(value_parser = node)]
         node: i32,
     },
     /// The nodes, of any Kafka
@@ -382,7 +396,7 @@ pub struct ProduceArgs {
     #[arg(long, default_value = "summary")]
     pub report: ReportKind,
     /// Serve health and metrics over HTTP there: /livez, /readyz and /metrics; port 0 takes a free one
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = address)]
     pub metrics: Option<String>,
 }
 
@@ -502,7 +516,7 @@ pub struct ConsumeArgs {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub shutdown_deadline: Option<Duration>,
     /// Serve health and metrics over HTTP there: /livez, /readyz and /metrics; port 0 takes a free one
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = address)]
     pub metrics: Option<String>,
 }
 
@@ -528,6 +542,21 @@ pub enum OnFailure {
 
 fn not_of_batches(_: &str) -> Result<Infallible, &'static str> {
     Err("that is for `consume single`; the batches of a partition are handled one by one")
+}
+
+fn node(text: &str) -> Result<i32, &'static str> {
+    text.parse().map_err(|_| "nodes are numbers from 1 on: `kurier cluster info` shows them")
+}
+
+/// Where one listens or asks. Whether a name has an address is seen then.
+fn address(text: &str) -> Result<String, String> {
+    let is_port = |text: &str| text.parse::<u16>().is_ok();
+    let is_host = |text: &str| !text.is_empty() && !text.contains('/');
+    if text.rsplit_once(':').is_some_and(|(host, port)| is_host(host) && is_port(port)) {
+        return Ok(text.to_owned());
+    }
+    let port = Some(text.trim_start_matches(':')).filter(|port| is_port(port));
+    Err(format!("expected HOST:PORT, such as 127.0.0.1:{}", port.unwrap_or("8080")))
 }
 
 /// How many, where none would be of no use.

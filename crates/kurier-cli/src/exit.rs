@@ -165,17 +165,26 @@ pub struct UsageError(pub String);
 
 /// A topic that the cluster does not have.
 #[derive(Debug, thiserror::Error)]
-#[error("the cluster has no topic {topic:?}; {}`kurier topic list` shows those there are", self.hint())]
+#[error("the cluster has no topic {topic:?}; {}`kurier topic list` shows those there are{}", self.hint(), self.way())]
 pub struct NoTopic {
     /// The name that was given.
     pub topic: String,
     /// One that is there and much like it.
     pub near: Option<String>,
+    /// Whoever named it may have it made, or wait for it.
+    pub is_wanted: bool,
 }
 
 impl NoTopic {
     fn hint(&self) -> String {
         self.near.as_ref().map_or_else(String::new, |near| format!("{near:?}? "))
+    }
+
+    fn way(&self) -> String {
+        let Self { topic, is_wanted, .. } = self;
+        let way =
+            || format!(", `kurier topic create {topic}` makes it, --wait-for-topic waits for it");
+        if *is_wanted { way() } else { String::new() }
     }
 }
 
@@ -187,6 +196,16 @@ pub struct Unanswered {
     pub address: String,
     /// What came of it.
     pub reason: String,
+}
+
+/// What librdkafka's words leave unsaid: it takes the beginning of a web server's answer for a size.
+pub fn hint(error: &anyhow::Error) -> &'static str {
+    let size = i32::from_be_bytes(*b"HTTP");
+    if format!("{error:#}").contains(&format!("Invalid response size {size} ")) {
+        "; what answers there speaks HTTP and is no broker: --bootstrap takes the address of Kafka's own listener"
+    } else {
+        ""
+    }
 }
 
 /// The table as the help shows it.

@@ -36,7 +36,7 @@ fn main() -> ExitCode {
         Ok(exit) => exit.code(),
         Err(error) if is_closed_pipe(&error) => Exit::Done.code(),
         Err(error) => {
-            tracing::error!("{error:#}");
+            tracing::error!("{error:#}{}", exit::hint(&error));
             Exit::of(&error).code()
         }
     }

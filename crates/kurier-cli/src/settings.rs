@@ -18,11 +18,14 @@ use kurier::{canonical_name, is_secret, shown};
 
 use self::file::File;
 pub use self::file::nearest;
-use self::keys::{BOOTSTRAP, KEYS, Kind, TIMEOUT, VERIFY};
+use self::keys::{BOOTSTRAP, KEYS, Key, Kind, TIMEOUT, VERIFY};
 use crate::args::{Global, patience, property};
 use crate::exit::UsageError;
 
 const BOOTSTRAP_DEFAULT: &str = "localhost:9092";
+
+/// What librdkafka takes before a broker's address: a security protocol.
+const SCHEMES: &[&str] = &["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"];
 
 /// What is in effect where nothing is set, to be shown.
 const DEFAULTS: &[(&str, &str, Source)] = &[
@@ -105,6 +108,7 @@ impl Settings {
                 settings.overlay(file.profiles.get(profile).cloned().unwrap_or_default());
             }
         }
+        settings.warn_of_misspelt();
         settings.overlay(environment());
         if let Some(path) = &global.config {
             settings.overlay(properties_file(path)?);
@@ -133,6 +137,14 @@ impl Settings {
             known => format!("there are {}", known.join(", ")),
         };
         Err(UsageError(format!("there is no profile {chosen:?}; {hint}{there_are}")))
+    }
+
+    fn warn_of_misspelt(&self) {
+        let given = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        let given = given.filter(|name| !self.secret_variables.contains(name));
+        for (name, near) in misspelt(given) {
+            tracing::warn!("{name} has no effect: kurier knows no such variable; {near}?");
+        }
     }
 
     fn overlay(&mut self, layer: Layer) {
@@ -198,6 +210,27 @@ impl Settings {
         })
     }
 
+    /// Looks for addresses of which librdkafka would say too little, or nothing.
+    ///
+    /// # Errors
+    /// When one is a URL, or only a port.
+    pub fn check_bootstrap(&self) -> Result<(), UsageError> {
+        let Some(setting) = self.effective.get(BOOTSTRAP) else { return Ok(()) };
+        for address in setting.text().unwrap_or_default().split(',').map(str::trim) {
+            let known = |scheme: &str| SCHEMES.iter().any(|one| scheme.eq_ignore_ascii_case(one));
+            let expected = match address.split_once("://") {
+                Some((scheme, _)) if !known(scheme) => format!("HOST:PORT without {scheme}://"),
+                None if address.parse::<u16>().is_ok() => {
+                    format!("HOST:PORT, such as localhost:{address}")
+                }
+                _ => continue,
+            };
+            let reason = format!("{}: {address}: expected {expected}", setting.source);
+            return Err(UsageError(reason));
+        }
+        Ok(())
+    }
+
     /// How long to wait for the cluster.
     ///
     /// # Errors
@@ -237,9 +270,7 @@ impl Settings {
     /// Variables of the environment that a command does not inherit: kurier's secrets, what a kurier
     /// above this one says of its message, and the trace that belongs to that.
     pub fn withheld(&self) -> Vec<OsString> {
-        let secrets = KEYS.iter().filter(|key| key.kind == Kind::SecretFile);
-        let secrets = secrets.map(|key| key.variable().trim_end_matches("_FILE").to_owned());
-        let secrets = secrets.chain(self.secret_variables.iter().cloned());
+        let secrets = secret_variables().chain(self.secret_variables.iter().cloned());
         let trace = ["TRACEPARENT", "TRACESTATE"].map(str::to_owned);
         let above = std::env::vars_os().map(|(name, _)| name);
         let above = above.filter(|name| name.as_encoded_bytes().starts_with(b"KURIER_MSG_"));
@@ -373,6 +404,32 @@ fn environment() -> Layer {
         add(key.property, value, name);
     }
     layer
+}
+
+/// Variables that are none of kurier's and much like one that is, each with that one. Others are somebody
+/// else's, such as those that Kubernetes makes for a service called kurier.
+fn misspelt(given: impl Iterator<Item = String>) -> Vec<(String, String)> {
+    /// More than [`nearest`] asks for, which looks at names that are wrong for certain.
+    const ALIKE: f64 = 0.85;
+    /// What all have in common makes none alike.
+    const COMMON: &str = "KURIER_";
+    let keys = KEYS.iter().filter(|key| key.kind != Kind::SecretVariable).map(Key::variable);
+    let known = keys.chain(secret_variables()).chain(["KURIER_PROFILE".to_owned()]);
+    let known: Vec<String> = known.collect();
+    let known: Vec<&str> = known.iter().filter_map(|name| name.strip_prefix(COMMON)).collect();
+    let alike = |name: String| {
+        let given = name.strip_prefix(COMMON)?;
+        let near = nearest(given, &known)?;
+        let is_alike = near != given && ALIKE <= strsim::jaro_winkler(given, near);
+        is_alike.then(|| (name.clone(), format!("{COMMON}{near}")))
+    };
+    given.filter_map(alike).collect()
+}
+
+/// Those with a secret in them.
+fn secret_variables() -> impl Iterator<Item = String> {
+    let secrets = KEYS.iter().filter(|key| key.kind == Kind::SecretFile);
+    secrets.map(|key| key.variable().trim_end_matches("_FILE").to_owned())
 }
 
 /// Whether standard output is a terminal whose user has nothing against colour

@@ -295,7 +295,8 @@ fn a_file_of_properties_is_read_and_its_bad_line_is_named() {
 fn a_topic_that_is_not_there_is_an_error_for_a_run_that_is_to_leave_unless_it_is_to_be_waited_for()
 {
     let cluster = Cluster::run(&["t:1"]);
-    let told = "the cluster has no topic \"nowhere\"; create it, or look for a misspelling";
+    let told = "the cluster has no topic \"nowhere\"; `kurier topic list` shows those there are, \
+        `kurier topic create nowhere` makes it, --wait-for-topic waits for it";
     for args in [
         &["produce", "nowhere", "--sample", "1"][..],
         &["consume", "single", "nowhere", "--exit-at-end"],
@@ -332,6 +333,17 @@ fn an_argument_that_makes_no_sense_is_told_why() {
         (&["produce", "t", "--rate", "0"], none),
         (&["dlq", "replay", "t.dlq", "--rate", "0"], none),
         (&["dlq", "replay", "t.dlq", "--max", "0"], none),
+        (&["consume", "orders"], "Usage: kurier consume single [OPTIONS] <TOPICS>...\n"),
+        (&["consume", "orders"], "\n       kurier consume batch [OPTIONS] <TOPICS>...\n"),
+        (&["probe", "127.0.0.1:9464"], "Usage: kurier probe live [OPTIONS] <HOST:PORT>\n"),
+        (&["cluster", "kill", "node1"], "nodes are numbers from 1 on: `kurier cluster info` shows"),
+        (&["dashboard", "--listen", "18081"], "expected HOST:PORT, such as 127.0.0.1:18081\n"),
+        (&["demo", "--listen", ":18081"], "expected HOST:PORT, such as 127.0.0.1:18081\n"),
+        (&["produce", "t", "--metrics", "9100"], "expected HOST:PORT, such as 127.0.0.1:9100\n"),
+        (
+            &["probe", "live", "http://127.0.0.1:9464"],
+            "expected HOST:PORT, such as 127.0.0.1:8080\n",
+        ),
     ] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kurier"));
         let output = command.args(args).output().unwrap();

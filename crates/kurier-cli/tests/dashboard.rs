@@ -97,7 +97,7 @@ fn what_makes_no_sense_is_usage_and_says_why() {
         (["--host", "http://dash"], "no name or address of a host"),
         (["--client", "consumer"], "expected HOST:PORT"),
         (["--listen", &taken.address], "in use"),
-        (["--listen", "nonsense"], "listen on nonsense"),
+        (["--listen", "nonsense"], "expected HOST:PORT, such as 127.0.0.1:8080"),
     ] {
         let output = ended(&args);
         let said = String::from_utf8(output.stderr).unwrap();
@@ -105,6 +105,18 @@ fn what_makes_no_sense_is_usage_and_says_why() {
         assert!(said.contains(reason), "{args:?}: {said}");
         assert!(!said.contains("0123456789"), "{said}");
     }
+}
+
+/// librdkafka takes the first bytes of the answer for a size, and says to raise a limit.
+#[test]
+fn that_a_web_server_answers_instead_of_a_broker_is_said() {
+    let served = Served::start(&[]);
+    let mut kurier = Command::new(env!("CARGO_BIN_EXE_kurier"));
+    kurier.args(["-b", &served.address, "--timeout", "2s", "topic", "list"]);
+    let output = kurier.output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(5), "{said}");
+    assert!(said.contains("what answers there speaks HTTP and is no broker"), "{said}");
 }
 
 #[test]

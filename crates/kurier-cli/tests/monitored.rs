@@ -169,17 +169,16 @@ fn the_figures_of_a_consumer_are_there_for_whoever_asks() {
 fn an_address_that_is_taken_is_a_usage_error_and_so_is_nonsense() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    for (address, why) in [(address.as_str(), "in use"), ("nonsense", "invalid")] {
+    let in_use = format!("--metrics {address}: ");
+    let nonsense = "'nonsense' for '--metrics <HOST:PORT>': expected HOST:PORT";
+    for (address, named, why) in
+        [(address.as_str(), in_use.as_str(), "in use"), ("nonsense", nonsense, "such as")]
+    {
         for command in [&["produce", "t", "--sample", "1"][..], &["consume", "single", "t"]] {
             let mut kurier = Command::new(env!("CARGO_BIN_EXE_kurier"));
             let ended = kurier.args(command).args(["--metrics", address]).output().unwrap();
             assert_eq!(ended.status.code(), Some(2), "{}", said(&ended));
-            let named = format!("--metrics {address}: ");
-            assert!(
-                said(&ended).contains(&named) && said(&ended).contains(why),
-                "{}",
-                said(&ended)
-            );
+            assert!(said(&ended).contains(named) && said(&ended).contains(why), "{}", said(&ended));
         }
     }
 }
@@ -194,6 +193,10 @@ fn a_probe_that_nobody_answers_ends_in_time_with_its_own_code() {
     drop(silent);
     let refused = probe("live", &address, "5s");
     assert_eq!(refused.status.code(), Some(5), "{}", said(&refused));
+    let told = format!(
+        "nobody listens there; `kurier produce` and `consume` do, with --metrics {address}"
+    );
+    assert!(said(&refused).contains(&told), "{}", said(&refused));
     let nonsense = probe("live", "9464", "5s");
     assert_eq!(nonsense.status.code(), Some(2), "{}", said(&nonsense));
     // Another server, which knows no such path.

@@ -142,6 +142,10 @@ fn secrets_come_from_files_and_variables_and_are_not_shown() {
 #[test]
 fn what_makes_no_sense_is_named_with_its_place_and_what_is_near() {
     let place = Place::new();
+    let wrong = place.wrong(&["topic", "list"], &[("KURIER_BOOTSTRAP", "http://a:1")]);
+    assert!(wrong.contains("KURIER_BOOTSTRAP: http://a:1: expected HOST:PORT without"), "{wrong}");
+    let protocol = ["-b", "PLAINTEXT://a:1"];
+    assert_eq!(place.shown("bootstrap", &protocol, &[]).0, "PLAINTEXT://a:1");
     place.write("project/kurier.toml", "[profiles.staging]\ntls.ca_fil = \"ca.pem\"\n");
     let wrong = place.wrong(&["topic", "list"], &[]);
     assert!(wrong.contains("kurier.toml:2: there is no key tls.ca_fil; tls.ca_file?"), "{wrong}");
@@ -165,6 +169,41 @@ fn what_makes_no_sense_is_named_with_its_place_and_what_is_near() {
     assert_eq!(version.status.code(), Some(0), "it needs no settings: {}", said(&version));
     place.write("project/kurier.toml", "tls.verify = \"no\"\n");
     assert!(place.wrong(&["topic", "list"], &[]).contains("insecure-any-host"));
+}
+
+#[test]
+fn a_variable_that_is_misspelt_is_warned_of_and_those_of_others_are_not() {
+    let place = Place::new();
+    let said = |variables: &[&str]| {
+        let variables: Vec<_> = variables.iter().map(|name| (*name, "s3cret")).collect();
+        let output = place.kurier(&["profile", "show"], &variables);
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+        assert!(!said(&output).contains("s3cret"), "{}", said(&output));
+        said(&output)
+    };
+    for (name, near) in [
+        ("KURIER_BOOTSTRAP_SERVERS", "KURIER_BOOTSTRAP"),
+        ("KURIER_SASL_USERNAME", "KURIER_SASL_USER"),
+        ("KURIER_SASL_PASSWRD", "KURIER_SASL_PASSWORD"),
+        ("KURIER_SASL_PASSWORD_ENV", "KURIER_SASL_PASSWORD"),
+        ("KURIER_PROFIL", "KURIER_PROFILE"),
+    ] {
+        let told = format!("{name} has no effect: kurier knows no such variable; {near}?");
+        assert!(said(&[name]).contains(&told), "{}", said(&[name]));
+    }
+    let others = said(&[
+        "KURIER_SASL_PASSWORD",
+        "KURIER_MSG_KEY",
+        "KURIER_MSG_TOPIC",
+        "KURIER_PORT",
+        "KURIER_PORT_9092_TCP_PROTO",
+        "KURIER_SERVICE_HOST",
+        "KURIER_TEST_CLUSTER",
+    ]);
+    assert!(!others.contains("no effect"), "{others}");
+    place.write("project/kurier.toml", "sasl.password_env = \"KURIER_SASL_PASS\"\n");
+    let named = said(&["KURIER_SASL_PASS"]);
+    assert!(!named.contains("no effect"), "a file names it: {named}");
 }
 
 #[test]

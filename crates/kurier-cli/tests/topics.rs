@@ -98,13 +98,15 @@ fn three_replicas_keep_two_unless_something_else_is_asked_for() {
 #[test]
 fn a_topic_that_is_not_there_is_told_with_what_is_near_and_where_to_look() {
     let cluster = Cluster::run(&["orders:1"]);
-    let commands: [&[&str]; 6] = [
+    let commands: [&[&str]; 8] = [
         &["topic", "describe", "orderz"],
         &["topic", "alter", "orderz", "--partitions", "4"],
         &["topic", "delete", "orderz"],
         &["topic", "tail", "orderz"],
         &["doctor", "orderz"],
         &["group", "reset", "g", "--topic", "orderz", "--to", "earliest"],
+        &["produce", "orderz", "--sample", "1"],
+        &["consume", "single", "orderz", "--exit-at-end"],
     ];
     let told = "the cluster has no topic \"orderz\"; \"orders\"? `kurier topic list` shows";
     for args in commands {
@@ -246,13 +248,19 @@ fn a_port_that_is_taken_is_told_with_the_way_out() {
 
 #[test]
 fn an_address_that_is_none_is_a_matter_of_usage() {
-    for command in [&["cluster", "info"][..], &["cluster", "kill", "1"], &["topic", "list"]] {
-        let refused = Command::new(env!("CARGO_BIN_EXE_kurier"))
-            .args(["-b", "localhost:port"])
-            .args(command)
-            .output()
-            .unwrap();
-        assert_eq!(refused.status.code(), Some(2), "{command:?}: {}", said(&refused));
-        assert!(said(&refused).contains("no port"), "{command:?}: {}", said(&refused));
+    for (address, told) in [
+        ("localhost:port", "no port"),
+        ("http://localhost:9092", "http://localhost:9092: expected HOST:PORT without http://"),
+        ("localhost:9092,9093", "9093: expected HOST:PORT, such as localhost:9093"),
+    ] {
+        for command in [&["cluster", "info"][..], &["cluster", "kill", "1"], &["topic", "list"]] {
+            let refused = Command::new(env!("CARGO_BIN_EXE_kurier"))
+                .args(["-b", address])
+                .args(command)
+                .output()
+                .unwrap();
+            assert_eq!(refused.status.code(), Some(2), "{command:?}: {}", said(&refused));
+            assert!(said(&refused).contains(told), "{command:?}: {}", said(&refused));
+        }
     }
 }

@@ -19,8 +19,7 @@ async fn end_of_log(cluster: &Call, version: i16) -> ListOffsetsPartitionRespons
     let mut body = bytes::BytesMut::new();
     kafka_protocol::protocol::Encodable::encode(&asked, &mut body, version).expect("encodes");
     let request = request(ApiKey::ListOffsets as i16, version, &body);
-    let frame: Bytes =
-        answer(cluster, request).await.expect("answered").expect("with something");
+    let frame: Bytes = answer(cluster, request).await.expect("answered").expect("with something");
     let response: ListOffsetsResponse = read_response(frame, version).expect("reads back");
     response.topics[0].partitions[0].clone()
 }

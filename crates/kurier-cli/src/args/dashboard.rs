@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::address;
+
 #[derive(Debug, Args)]
 pub struct DashboardArgs {
     /// Where to listen; port 0 takes a free one. There is no password for reading: whoever reaches it reads
     /// messages
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080", value_parser = address)]
     pub listen: String,
     /// A file with a token of 16 characters or more. Whoever knows it may replay dead letters and reset
     /// groups from the page; without, nothing can be changed
@@ -20,7 +22,7 @@ pub struct DashboardArgs {
     pub hosts: Vec<String>,
     /// Where a produce, a consume or a program of your own serves /metrics and /readyz; a name with several
     /// addresses means all of them; may be repeated
-    #[arg(long = "client", value_name = "HOST:PORT")]
+    #[arg(long = "client", value_name = "HOST:PORT", value_parser = address)]
     pub clients: Vec<String>,
     /// A topic of dead letters, beside those called ….dlq; may be repeated
     #[arg(long = "dead-letter", value_name = "TOPIC")]

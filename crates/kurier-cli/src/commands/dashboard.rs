@@ -43,7 +43,7 @@ fn configured(args: DashboardArgs, global: &Global) -> anyhow::Result<DashboardB
         builder = builder.host(host);
     }
     for client in clients {
-        builder = builder.client(checked(client)?);
+        builder = builder.client(client);
     }
     for topic in dead_letters {
         builder = builder.dead_letter(topic);
@@ -55,16 +55,4 @@ fn token(path: &Path) -> Result<String, UsageError> {
     warn_of_readers(path);
     // The reason names the file.
     Secret::from_file(path).read().map_err(|reason| UsageError(format!("--token-file: {reason}")))
-}
-
-/// Whether a name has an address is seen each time it is asked.
-fn checked(client: String) -> Result<String, UsageError> {
-    let is_address = client
-        .rsplit_once(':')
-        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
-    if is_address {
-        Ok(client)
-    } else {
-        Err(UsageError(format!("--client {client}: expected HOST:PORT")))
-    }
 }

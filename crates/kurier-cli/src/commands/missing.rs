@@ -21,11 +21,20 @@ pub async fn explained<T>(
     if !is_missing(&error) {
         return Err(error);
     }
+    Err(no_topic(admin, topic).await.into())
+}
+
+/// That a topic is not there, for those who need one to go on.
+pub async fn wanted(admin: &Admin, topic: &str) -> NoTopic {
+    NoTopic { is_wanted: true, ..no_topic(admin, topic).await }
+}
+
+async fn no_topic(admin: &Admin, topic: &str) -> NoTopic {
     // A hint only: who may not see topics gets none.
     let topics = admin.list_topics().await.unwrap_or_default();
     let names: Vec<&str> = topics.iter().map(|topic| topic.name.as_str()).collect();
     let near = nearest(topic, &names).map(str::to_owned);
-    Err(NoTopic { topic: topic.to_owned(), near }.into())
+    NoTopic { topic: topic.to_owned(), near, is_wanted: false }
 }
 
 fn is_missing(error: &anyhow::Error) -> bool {

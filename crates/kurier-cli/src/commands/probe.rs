@@ -1,5 +1,6 @@
 //! `kurier probe`: asks a process that serves its health how it is.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use crate::args::{Global, Output, ProbeCommand};
-use crate::exit::{Exit, Unanswered, UsageError};
+use crate::exit::{Exit, Unanswered};
 use crate::output;
 
 /// The longest answer that is read, in bytes.
@@ -28,10 +29,6 @@ pub async fn run(command: ProbeCommand, global: &Global) -> anyhow::Result<Exit>
         ProbeCommand::Live { address } => ("/livez", address),
         ProbeCommand::Ready { address } => ("/readyz", address),
     };
-    let has_port = address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    if !has_port {
-        return Err(UsageError(format!("{address}: expected HOST:PORT")).into());
-    }
     let (status, body) = ask(address, path, global.admin_timeout()).await?;
     let exit = match status {
         StatusCode::OK => Exit::Done,
@@ -60,7 +57,14 @@ async fn ask(address: &str, path: &str, patience: Duration) -> anyhow::Result<(S
     let unanswered = |reason: String| Unanswered { address: address.to_owned(), reason };
     let asked = async {
         let stream = TcpStream::connect(address).await;
-        let stream = stream.map_err(|error| unanswered(error.to_string()))?;
+        let stream = stream.map_err(|error| {
+            unanswered(match error.kind() {
+                ErrorKind::ConnectionRefused => format!(
+                    "nobody listens there; `kurier produce` and `consume` do, with --metrics {address}"
+                ),
+                _ => error.to_string(),
+            })
+        })?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let request = Request::get(path).header(HOST, address).body(Empty::<Bytes>::new())?;
         let answered = async {

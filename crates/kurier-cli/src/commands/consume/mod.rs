@@ -24,8 +24,8 @@ use std::time::Duration;
 
 use kurier::{
     Batch, BatchMessageConsumer, Batches, Closed, Concurrency, ConsumeError, ConsumeReport,
-    ConsumerBuilder, Context, Decoder, Health, JsonDecoder, MessageDecoder, Monitor, RawDecoder,
-    Received, Single, SingleMessageConsumer, TextDecoder,
+    ConsumerBuilder, Context, Decoder, Ended, Health, JsonDecoder, MessageDecoder, Monitor,
+    RawDecoder, Received, Single, SingleMessageConsumer, TextDecoder,
 };
 use serde_json::value::RawValue;
 use tokio::time::MissedTickBehavior;
@@ -88,7 +88,11 @@ pub async fn run(
         told_incomplete(report);
     }
     match (consumed, Exit::of_health(&health)) {
-        (Ok(report), ill) => Ok(exit(&report, ill, &doing, signals)),
+        (Ok(report), ill) => {
+            let ConsumeReport { handled, dead_lettered, .. } = report;
+            tracing::info!(handled, dead_lettered, why = %why(&report, &health), "done");
+            Ok(exit(&report, ill, &doing, signals))
+        }
         (Err(error), Some(ill)) => {
             tracing::error!("{:#}; {health}", anyhow::Error::from(error));
             Ok(ill)
@@ -217,9 +221,15 @@ fn configured<K, D>(
     })
 }
 
+/// Why a run ended. The library knows only that it was asked to, also when [`watched`] asked.
+fn why(report: &ConsumeReport, health: &Health) -> String {
+    match report.ended {
+        Ended::Shutdown if !health.is_live() => health.to_string(),
+        ended => ended.to_string(),
+    }
+}
+
 fn exit(report: &ConsumeReport, ill: Option<Exit>, doing: &Doing, signals: &Signals) -> Exit {
-    let ConsumeReport { handled, dead_lettered, ended, .. } = report;
-    tracing::info!(handled, dead_lettered, why = %ended, "done");
     let broken = doing.broken();
     // Whoever read has had enough; the rest is not committed.
     let has_enough = broken.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
@@ -308,6 +318,16 @@ mod tests {
         let (ended, health) = watched(run, health, &stop).await;
         assert!(ended.is_ok());
         (looks.load(Ordering::Relaxed), Exit::of_health(&health))
+    }
+
+    #[test]
+    fn a_run_that_was_ended_for_its_health_does_not_say_that_it_was_asked_to() {
+        let (mut report, mut health) = (ConsumeReport::default(), Health::default());
+        assert_eq!(why(&report, &health), "it was asked to");
+        health.conditions = vec![Condition::ThreadSilent { silent: Duration::from_secs(60) }];
+        assert!(why(&report, &health).contains("thread has been silent"), "{health}");
+        report.ended = Ended::AtEnd;
+        assert_eq!(why(&report, &health), "the end was reached");
     }
 
     #[tokio::test]

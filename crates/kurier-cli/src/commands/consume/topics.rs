@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use kurier::{Admin, ClientError, SendError};
+use kurier::{Admin, ClientError};
 
 use crate::args::Global;
-use crate::commands;
+use crate::commands::{self, missing};
+use crate::exit::NoTopic;
 use crate::signals::Signals;
 
 /// How long a topic that was made a moment ago may be unknown to a broker.
@@ -16,7 +17,7 @@ const GRACE: Duration = Duration::from_secs(2);
 /// wrong with a topic the run says.
 ///
 /// # Errors
-/// When one is not there, in the words of those who send to it.
+/// When one is not there, with the name that may be meant.
 pub(super) async fn look_for(
     topics: &[String],
     global: &Global,
@@ -31,12 +32,12 @@ pub(super) async fn look_for(
     Ok(looked?)
 }
 
-async fn all(admin: &Admin, topics: &[String]) -> Result<(), SendError> {
+async fn all(admin: &Admin, topics: &[String]) -> Result<(), NoTopic> {
     let mut said = false;
     for topic in topics {
         while let Err(error) = admin.wait_for_topic(topic, GRACE).await {
             if error.is_unknown_topic() {
-                return Err(SendError::UnknownTopic { topic: topic.clone() });
+                return Err(missing::wanted(admin, topic).await);
             }
             if !matches!(error, ClientError::Unreachable { .. }) {
                 break;

@@ -25,7 +25,7 @@ use self::outgoing::outgoing;
 pub use self::patience::Patience;
 use self::tally::Tally;
 use super::pace::Pace;
-use super::{monitored, reach};
+use super::{missing, monitored, reach};
 use crate::args::{Delivery, Global, Input, ProduceArgs, ReportKind, Sample};
 use crate::exit::{Exit, UsageError};
 use crate::output;
@@ -36,6 +36,16 @@ use crate::signals::Signals;
 /// # Errors
 /// When the configuration is not right, or the producer can't go on.
 pub async fn run(args: ProduceArgs, global: &Global, signals: &Signals) -> anyhow::Result<Exit> {
+    let ended = produce(args, global, signals).await;
+    let Err(error) = &ended else { return ended };
+    let Some(SendError::UnknownTopic { topic }) = error.downcast_ref() else { return ended };
+    let admin = super::admin(global)?;
+    let told = missing::wanted(&admin, topic).await;
+    admin.close().await;
+    Err(told.into())
+}
+
+async fn produce(args: ProduceArgs, global: &Global, signals: &Signals) -> anyhow::Result<Exit> {
     check(&args)?;
     input::check(&args.files)?;
     let served = monitored::serve(args.metrics.as_deref()).await?;
