@@ -19,7 +19,7 @@ use super::ConsumerEvent;
 use super::poll::Keeper;
 use super::rebalance::listed;
 use super::start::{QUESTION, listed as offsets_of};
-use crate::sys::{Described, PendingTopics};
+use crate::sys::{Described, PendingTopics, TopicId};
 use crate::{Offset, PartitionId, TopicPartition};
 
 /// The time between two questions for the topics' ids.
@@ -33,6 +33,8 @@ pub(super) struct TopicWatch {
     /// At once, if nothing is said.
     next: Option<Instant>,
     pending: Option<PendingTopics>,
+    /// Topics that others took the place of. A broker that lags behind may name them still.
+    gone: Vec<TopicId>,
 }
 
 impl TopicWatch {
@@ -74,7 +76,7 @@ impl Keeper {
         let mut replaced = Vec::new();
         for (partition, held) in &mut self.held {
             let Some(id) = described.ids.get(&*partition.topic) else { continue };
-            if held.topic.get_or_insert(*id) != id {
+            if held.topic.get_or_insert(*id) != id && !self.topics.gone.contains(id) {
                 replaced.push(partition.clone());
             }
         }
@@ -99,7 +101,11 @@ impl Keeper {
             );
             self.renew(&partition, Some(beginning));
             if let Some(held) = self.held.get_mut(&partition) {
-                held.topic = described.ids.get(&*partition.topic).copied();
+                let old = std::mem::replace(
+                    &mut held.topic,
+                    described.ids.get(&*partition.topic).copied(),
+                );
+                self.topics.gone.extend(old.filter(|old| !self.topics.gone.contains(old)));
                 // What stopped it is gone with the old topic; the report keeps it, as of a partition that was lost.
                 held.stopped = false;
             }
