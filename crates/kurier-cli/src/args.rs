@@ -448,7 +448,8 @@ pub enum ConsumeCommand {
         #[command(flatten)]
         consume: ConsumeArgs,
         /// A batch is full with this many messages
-        #[arg(long, value_name = "N", default_value_t = 100)]
+        #[arg(long, value_name = "N", default_value_t = 100,
+            value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
         batch_size: usize,
         /// Or when its first message has waited this long
         #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]

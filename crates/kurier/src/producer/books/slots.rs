@@ -35,9 +35,9 @@ impl Books {
         let mut state = self.lock();
         for report in reports {
             let slot = report.opaque;
-            let Some(found) = state.slots.get_mut(slot) else { continue };
+            // librdkafka reports each message once; a client that is given up may still report one whose outcome is known.
+            let Some(found @ Slot::UnderWay { .. }) = state.slots.get_mut(slot) else { continue };
             let Slot::UnderWay { entry, listener } = std::mem::replace(found, Slot::Free) else {
-                // librdkafka reports each message once.
                 continue;
             };
             state.under_way -= 1;
@@ -140,5 +140,61 @@ impl Books {
                 state.free.push(slot.0);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::sync::{Arc, Mutex};
+
+    use rdkafka::error::RDKafkaErrorCode;
+    use tokio::sync::Notify;
+
+    use super::super::{Admission, Door, Route, State};
+    use super::*;
+    use crate::PartitionId;
+    use crate::producer::delivery::DeliveryError;
+
+    /// The books of one message that is under way.
+    fn books() -> Books {
+        let mut admission = Admission::new(1_000, 10);
+        assert!(admission.admit(1));
+        let (topic, before) = ("orders".into(), Persisted::No);
+        let entry =
+            Entry { ticket: Ticket(0), id: None, topic, cost: 1, route: Route::Chosen, before };
+        let state = State {
+            door: Door::Gone,
+            admission,
+            slots: vec![Slot::UnderWay { entry, listener: Listener::Held }],
+            free: Vec::new(),
+            under_way: 1,
+            next_ticket: 1,
+            turns: HashMap::new(),
+            refusal: None,
+        };
+        let (settled, refused) = (Notify::new(), Notify::new());
+        Books { state: Mutex::new(state), settled, refused, figures: Arc::default() }
+    }
+
+    #[test]
+    fn a_second_report_takes_no_outcome_from_whoever_holds_the_delivery() {
+        let books = books();
+        for code in [RDKafkaErrorCode::MessageTimedOut, RDKafkaErrorCode::PurgeInflight] {
+            let report = Report {
+                opaque: 0,
+                partition: PartitionId(0),
+                offset: None,
+                timestamp_ms: None,
+                error: Some(code),
+                persisted: Persisted::Possibly,
+            };
+            books.settle(&[report], |_, _| Err(DeliveryError::with_code("orders", code)), None);
+        }
+        let mut cx = Context::from_waker(Waker::noop());
+        let Poll::Ready(Err(error)) = books.poll_slot(SlotId(0), &mut cx) else {
+            panic!("the first report is the outcome");
+        };
+        assert_eq!(error.code, RDKafkaErrorCode::MessageTimedOut);
     }
 }
