@@ -143,8 +143,9 @@ impl Keeper {
             let wait = if busy { Duration::ZERO } else { self.wait() };
             self.attend(wait);
             busy = self.feed();
-            self.ask_the_silent(Instant::now());
-            self.watch_topics(Instant::now());
+            let now = Instant::now();
+            self.ask_the_silent(now);
+            self.watch_topics(now);
             self.probe();
             if let Some(ended) = self.ended() {
                 return ended;

@@ -7,15 +7,15 @@
 
 use std::time::{Duration, Instant};
 
+use rdkafka::Offset as KafkaOffset;
 use rdkafka::consumer::{Consumer, RebalanceProtocol};
 use rdkafka::error::KafkaResult;
-use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 
 use super::ConsumerEvent;
 use super::context::{Client, Turn};
 use super::held::Held;
 use super::poll::Keeper;
-use super::start::QUESTION;
+use super::start::{QUESTION, list_of};
 use crate::sys::PartitionFeed;
 use crate::{Offset, StartFrom, TopicPartition};
 
@@ -248,11 +248,8 @@ impl Keeper {
     /// Reads partitions that are held from other places on. Nothing comes any more of what was fetched before.
     pub(super) fn seek(&self, places: &[(TopicPartition, Offset)]) -> KafkaResult<()> {
         self.beat();
-        let mut list = TopicPartitionList::with_capacity(places.len());
-        for (TopicPartition { topic, partition }, place) in places {
-            list.add_partition_offset(topic, partition.0, KafkaOffset::Offset(place.0))?;
-        }
-        let sought = self.client.seek_partitions(list, QUESTION)?;
+        let places = places.iter().map(|(one, place)| (one, KafkaOffset::Offset(place.0)));
+        let sought = self.client.seek_partitions(list_of(places)?, QUESTION)?;
         sought.elements().iter().try_for_each(|one| one.error())
     }
 
@@ -279,11 +276,10 @@ pub(super) fn assign(
     client: &Client,
     starts: &[(TopicPartition, Option<Offset>)],
 ) -> KafkaResult<()> {
-    let mut list = TopicPartitionList::with_capacity(starts.len());
-    for (TopicPartition { topic, partition }, start) in starts {
-        let from = start.map_or(KafkaOffset::Invalid, |start| KafkaOffset::Offset(start.0));
-        list.add_partition_offset(topic, partition.0, from)?;
-    }
+    let place = |start: Option<Offset>| {
+        start.map_or(KafkaOffset::Invalid, |start| KafkaOffset::Offset(start.0))
+    };
+    let list = list_of(starts.iter().map(|(one, start)| (one, place(*start))))?;
     match client.rebalance_protocol() {
         RebalanceProtocol::Cooperative => client.incremental_assign(&list),
         _ => client.assign(&list),
@@ -292,10 +288,7 @@ pub(super) fn assign(
 
 /// Answers a revoke.
 pub(super) fn unassign(client: &Client, partitions: &[TopicPartition]) -> KafkaResult<()> {
-    let mut list = TopicPartitionList::with_capacity(partitions.len());
-    for TopicPartition { topic, partition } in partitions {
-        list.add_partition(topic, partition.0);
-    }
+    let list = list_of(partitions.iter().map(|one| (one, KafkaOffset::Invalid)))?;
     match client.rebalance_protocol() {
         RebalanceProtocol::Cooperative => client.incremental_unassign(&list),
         _ => client.unassign(),

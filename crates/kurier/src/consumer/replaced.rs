@@ -12,15 +12,15 @@ use std::time::{Duration, Instant};
 
 use rdkafka::Offset as KafkaOffset;
 use rdkafka::consumer::Consumer;
-use rdkafka::topic_partition_list::TopicPartitionListElem;
+use rdkafka::error::KafkaResult;
 use tracing::field::display;
 
 use super::ConsumerEvent;
 use super::poll::Keeper;
 use super::rebalance::listed;
-use super::start::{QUESTION, listed as offsets_of};
+use super::start::{QUESTION, answers, list_of};
 use crate::sys::{Described, PendingTopics, TopicId};
-use crate::{Offset, PartitionId, TopicPartition};
+use crate::{Offset, TopicPartition};
 
 /// The time between two questions for the topics' ids.
 const EVERY: Duration = Duration::from_secs(5);
@@ -117,8 +117,8 @@ impl Keeper {
     /// Where those of `partitions` begin whose leaders say so.
     fn beginnings(&self, partitions: &[TopicPartition]) -> Vec<(TopicPartition, Offset)> {
         self.beat();
-        let found = offsets_of(partitions, Some(KafkaOffset::Beginning))
-            .and_then(|list| self.client.offsets_for_times(list, QUESTION));
+        let asked = partitions.iter().map(|one| (one, KafkaOffset::Beginning));
+        let found = list_of(asked).and_then(|list| self.client.offsets_for_times(list, QUESTION));
         let found = match found {
             Ok(found) => found,
             Err(error) => {
@@ -126,13 +126,8 @@ impl Keeper {
                 return Vec::new();
             }
         };
-        let beginning = |one: &TopicPartitionListElem<'_>| match (one.error(), one.offset()) {
-            (Ok(()), KafkaOffset::Offset(offset)) => Some(Offset(offset)),
-            _ => None,
-        };
-        let name = |one: &TopicPartitionListElem<'_>| {
-            TopicPartition::new(one.topic(), PartitionId(one.partition()))
-        };
-        found.elements().iter().filter_map(|one| Some((name(one), beginning(one)?))).collect()
+        let known =
+            |(partition, beginning): (_, KafkaResult<_>)| Some((partition, beginning.ok()??));
+        answers(&found).into_iter().filter_map(known).collect()
     }
 }

@@ -15,7 +15,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 
 use super::poll::{Keeper, ROUND_MAX};
@@ -167,12 +168,12 @@ impl Keeper {
         &self,
         partitions: &[TopicPartition],
     ) -> Result<Vec<TopicPartition>, KafkaError> {
-        let committed = self.client.committed_offsets(listed(partitions, None)?, QUESTION)?;
+        let asked = partitions.iter().map(|one| (one, KafkaOffset::Invalid));
+        let committed = self.client.committed_offsets(list_of(asked)?, QUESTION)?;
         let mut without = Vec::new();
-        for found in committed.elements() {
-            found.error()?;
-            if !matches!(found.offset(), KafkaOffset::Offset(_)) {
-                without.push(TopicPartition::new(found.topic(), PartitionId(found.partition())));
+        for (partition, position) in answers(&committed) {
+            if position?.is_none() {
+                without.push(partition);
             }
         }
         Ok(without)
@@ -189,26 +190,37 @@ impl Keeper {
         if partitions.is_empty() {
             return Ok(offsets);
         }
-        let times = listed(partitions, Some(time))?;
-        for found in self.client.offsets_for_times(times, QUESTION)?.elements() {
-            found.error()?;
-            if let KafkaOffset::Offset(offset) = found.offset() {
-                let number = PartitionId(found.partition());
-                offsets.insert(TopicPartition::new(found.topic(), number), Offset(offset));
-            }
+        let asked = partitions.iter().map(|one| (one, time));
+        let found = self.client.offsets_for_times(list_of(asked)?, QUESTION)?;
+        for (partition, offset) in answers(&found) {
+            offsets.extend(offset?.map(|offset| (partition, offset)));
         }
         Ok(offsets)
     }
 }
 
-/// A list of `partitions` for librdkafka, each with `offset`.
-pub(super) fn listed(
-    partitions: &[TopicPartition],
-    offset: Option<KafkaOffset>,
-) -> Result<TopicPartitionList, KafkaError> {
-    let mut list = TopicPartitionList::with_capacity(partitions.len());
-    for TopicPartition { topic, partition } in partitions {
-        list.add_partition_offset(topic, partition.0, offset.unwrap_or(KafkaOffset::Invalid))?;
+/// A list for librdkafka.
+pub(super) fn list_of<'a>(
+    places: impl IntoIterator<Item = (&'a TopicPartition, KafkaOffset)>,
+) -> KafkaResult<TopicPartitionList> {
+    let mut list = TopicPartitionList::new();
+    for (TopicPartition { topic, partition }, place) in places {
+        list.add_partition_offset(topic, partition.0, place)?;
     }
     Ok(list)
+}
+
+/// What librdkafka's list says of each partition: an error, an offset, or that there is none.
+pub(super) fn answers(
+    list: &TopicPartitionList,
+) -> Vec<(TopicPartition, KafkaResult<Option<Offset>>)> {
+    let answer = |one: TopicPartitionListElem<'_>| {
+        let name = TopicPartition::new(one.topic(), PartitionId(one.partition()));
+        let offset = match one.offset() {
+            KafkaOffset::Offset(offset) => Some(Offset(offset)),
+            _ => None,
+        };
+        (name, one.error().map(|()| offset))
+    };
+    list.elements().into_iter().map(answer).collect()
 }

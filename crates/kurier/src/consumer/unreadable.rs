@@ -11,7 +11,7 @@ use rdkafka::error::KafkaResult;
 
 use super::poll::Keeper;
 use super::report::StoppedPartition;
-use super::start::{QUESTION, listed};
+use super::start::{QUESTION, answers, list_of};
 use crate::sys::Unread;
 use crate::{Offset, TopicPartition};
 
@@ -72,13 +72,10 @@ impl Keeper {
             return Ok(reached);
         }
         self.beat();
-        let asked = listed(std::slice::from_ref(partition), None)?;
+        let asked = list_of([(partition, KafkaOffset::Invalid)])?;
         let committed = self.client.committed_offsets(asked, QUESTION)?;
-        let places = committed.elements().into_iter().map(|found| match found.offset() {
-            KafkaOffset::Offset(offset) => found.error().map(|()| Offset(offset)),
-            _ => found.error().map(|()| unread),
-        });
-        places.last().unwrap_or(Ok(unread))
+        let position = answers(&committed).pop().map_or(Ok(None), |(_, position)| position);
+        Ok(position?.unwrap_or(unread))
     }
 
     /// Stops the partitions where everything before what can't be read is handled.
