@@ -1,11 +1,14 @@
 //! Reads a whole topic with plain librdkafka and no group: what is really there, in the log's order.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use kurier::{Fingerprint, PartitionId, Position, Seen, TopicPartition};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use rdkafka::metadata::MetadataPartition;
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use uuid::Uuid;
 
@@ -58,27 +61,27 @@ pub fn read(bootstrap: &str, topic: &str) -> anyhow::Result<Vec<Found>> {
         .create()?;
     let metadata = consumer.fetch_metadata(Some(topic), ONE_QUESTION)?;
     let partitions = metadata.topics().first().context("no such topic")?.partitions();
+    let partitions: Vec<i32> = partitions.iter().map(MetadataPartition::id).collect();
+    let starts = offsets(&consumer, topic, &partitions, Offset::Beginning)?;
+    let mut open = offsets(&consumer, topic, &partitions, Offset::End)?;
+    open.retain(|partition, end| starts[partition] < *end);
     let mut assignment = TopicPartitionList::new();
-    let mut ends = vec![0; partitions.len()];
-    for partition in partitions {
-        let (low, high) = watermarks(&consumer, topic, partition.id())?;
-        ends[usize::try_from(partition.id())?] = if low < high { high } else { 0 };
-        assignment.add_partition_offset(topic, partition.id(), Offset::Beginning)?;
+    for partition in open.keys() {
+        assignment.add_partition_offset(topic, *partition, Offset::Beginning)?;
     }
     consumer.assign(&assignment)?;
     let mut found = Vec::new();
-    let mut open = ends.iter().filter(|end| 0 < **end).count();
     let deadline = Instant::now() + PATIENCE;
-    while 0 < open {
-        ensure!(Instant::now() < deadline, "the end of {topic} did not come");
+    while !open.is_empty() {
+        ensure!(Instant::now() < deadline, "the ends of {topic} did not come: {open:?}");
         let Some(record) = consumer.poll(Duration::from_millis(100)) else { continue };
         // librdkafka tells of brokers that come and go; the deadline ends what never recovers.
         let Ok(record) = record else { continue };
-        let end = ends[usize::try_from(record.partition())?];
-        if record.offset() < end {
-            found.push(copied(&record));
+        let Some(end) = open.get(&record.partition()).copied() else { continue };
+        found.push(copied(&record));
+        if end <= record.offset() + 1 {
+            open.remove(&record.partition());
         }
-        open -= usize::from(record.offset() + 1 == end);
     }
     found.sort_by_key(|record| (record.partition, record.offset));
     Ok(found)
@@ -98,16 +101,46 @@ pub async fn enter(books: &Books, bootstrap: &str, topic: &str) -> anyhow::Resul
 
 const ONE_QUESTION: Duration = Duration::from_secs(30);
 
-/// A new leader answers only when it knows its high watermark again (`OFFSET_NOT_AVAILABLE`, KIP-207).
-fn watermarks(consumer: &BaseConsumer, topic: &str, partition: i32) -> anyhow::Result<(i64, i64)> {
+/// Where each of `partitions` begins or ends. A new leader says where only when it knows its high watermark again
+/// (`OFFSET_NOT_AVAILABLE`, KIP-207).
+///
+/// Not by `fetch_watermarks`: of an error in the first of its two answers librdkafka forgets when the second has
+/// none, and then calls an offset that it has both ends (2.12.1, `rd_kafka_query_wmark_offsets_resp_cb`).
+fn offsets(
+    consumer: &BaseConsumer,
+    topic: &str,
+    partitions: &[i32],
+    place: Offset,
+) -> anyhow::Result<BTreeMap<i32, i64>> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        match consumer.fetch_watermarks(topic, partition, ONE_QUESTION) {
-            Ok(watermarks) => return Ok(watermarks),
-            Err(error) if deadline < Instant::now() => return Err(error.into()),
+        match offsets_once(consumer, topic, partitions, place) {
+            Ok(offsets) => return Ok(offsets),
+            Err(error) if deadline < Instant::now() => return Err(error),
             Err(_) => std::thread::sleep(Duration::from_millis(50)),
         }
     }
+}
+
+fn offsets_once(
+    consumer: &BaseConsumer,
+    topic: &str,
+    partitions: &[i32],
+    place: Offset,
+) -> anyhow::Result<BTreeMap<i32, i64>> {
+    let mut asked = TopicPartitionList::new();
+    for partition in partitions {
+        asked.add_partition_offset(topic, *partition, place)?;
+    }
+    let answer = consumer.offsets_for_times(asked, ONE_QUESTION)?;
+    let offset = |one: TopicPartitionListElem<'_>| {
+        one.error()?;
+        match one.offset() {
+            Offset::Offset(offset) => Ok((one.partition(), offset)),
+            other => bail!("{topic}[{}]: {other:?}", one.partition()),
+        }
+    };
+    answer.elements().into_iter().map(offset).collect()
 }
 
 fn copied(record: &BorrowedMessage<'_>) -> Found {

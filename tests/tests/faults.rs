@@ -282,3 +282,21 @@ async fn a_leader_that_is_moved_under_load_loses_nothing_and_writes_nothing_twic
     cluster.kill(3).await.unwrap();
     assert_eq!(cluster.move_leader(TOPIC, 0, 3), Err(MoveError::NotInSync(3)));
 }
+
+/// A leader that does not know of it yet when it is asked where the log begins, and does when it is asked where the
+/// log ends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_of_a_partition_is_read_though_its_leader_has_just_changed() {
+    let cluster = cluster().await;
+    send(&producer(&cluster, "shop", "true"), TOPIC, "there").await.unwrap();
+    for round in 0..10 {
+        let action = FaultAction::Error(ResponseError::NotLeaderOrFollower);
+        let rule = Fault::on(Api::ListOffsets).topic(TOPIC).times(1);
+        let fault = cluster.faults().add(rule.clone(), action.clone()).unwrap();
+        assert_eq!(log(&cluster, TOPIC).await, ["there"], "round {round}");
+        assert_eq!(fault.fired(), 1);
+        let fault = cluster.faults().add(rule, action).unwrap();
+        assert_eq!(consume(&cluster, &format!("group-{round}")).await, ["there"]);
+        assert_eq!(fault.fired(), 1);
+    }
+}

@@ -80,16 +80,10 @@ impl Keeper {
             return !self.ends.rules.at_end;
         };
         if self.ends.rules.at_end {
-            for number in 0..count {
-                self.beat();
-                match self.client.fetch_watermarks(topic, number, QUESTION) {
-                    Ok((_, end)) => {
-                        let partition = TopicPartition::new(topic, PartitionId(number));
-                        self.ends.targets.insert(partition, Offset(end));
-                    }
-                    Err(_) => return false,
-                }
-            }
+            let partition = |number| TopicPartition::new(topic, PartitionId(number));
+            let partitions: Vec<_> = (0..count).map(partition).collect();
+            let Ok(ends) = self.log_ends(&partitions) else { return false };
+            self.ends.targets.extend(ends);
         }
         self.survey.partitions.insert(topic.to_owned(), count);
         true
@@ -143,12 +137,7 @@ impl Keeper {
         // `Latest`, and partitions without a message of that time or a later one. Asked before the time: a
         // message that is written between the two questions is found by one of them.
         let mut starts = known;
-        for partition in &new {
-            self.beat();
-            let TopicPartition { topic, partition: number } = partition;
-            let (_, end) = self.client.fetch_watermarks(topic, number.0, QUESTION)?;
-            starts.insert(partition.clone(), Offset(end));
-        }
+        starts.extend(self.log_ends(&new)?);
         if let StartFrom::Time(time) = self.config.from {
             self.beat();
             let time = KafkaOffset::Offset(time.as_millisecond());
@@ -179,7 +168,18 @@ impl Keeper {
         Ok(without)
     }
 
-    /// The first offset of each of `partitions` at or after `time`, a timestamp or the beginning, where
+    /// Where each of `partitions` ends now.
+    fn log_ends(
+        &self,
+        partitions: &[TopicPartition],
+    ) -> Result<BTreeMap<TopicPartition, Offset>, KafkaError> {
+        self.beat();
+        let ends = self.at_time(partitions, KafkaOffset::End)?;
+        let answered = partitions.iter().all(|partition| ends.contains_key(partition));
+        answered.then_some(ends).ok_or(KafkaError::OffsetFetch(RDKafkaErrorCode::BadMessage))
+    }
+
+    /// The first offset of each of `partitions` at or after `time`, a timestamp, the beginning or the end, where
     /// there is one.
     fn at_time(
         &self,
