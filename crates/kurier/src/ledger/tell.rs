@@ -1,5 +1,6 @@
 //! What a ledger is told, and what it notes of it. Nothing is judged here.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -173,8 +174,10 @@ impl Ledger {
     /// topic takes the earlier one's place. Records without a position are ignored.
     pub fn audited(&mut self, topic: &str, records: impl IntoIterator<Item = Seen>, at: Duration) {
         let mut found = Vec::new();
+        let mut by_partition: BTreeMap<TopicPartition, u64> = BTreeMap::new();
         for Seen { id, position, content } in records {
             let Some(position) = position else { continue };
+            *by_partition.entry(position.topic_partition.clone()).or_default() += 1;
             let place = self.names.place(&position);
             let message = id.map(|id| self.messages.number(id));
             if let Some(message) = message {
@@ -182,7 +185,9 @@ impl Ledger {
             }
             found.push(Found { place, message, content });
         }
-        self.note(format!("audit: topic {topic} holds {} records", found.len()), at);
+        let mut note = vec![format!("audit: topic {topic} holds {} records", found.len())];
+        note.extend(by_partition.iter().map(|(one, count)| format!("{count} in {one}")));
+        self.note(note.join(", "), at);
         self.audits.insert(topic.to_owned(), found);
     }
 

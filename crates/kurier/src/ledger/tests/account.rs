@@ -59,6 +59,7 @@ fn every_event_is_a_line_of_json_with_its_number_and_its_time() {
     assert_eq!(lines[8]["event"], 8);
     assert_eq!(lines[8]["at_us"], 2_000);
     assert_eq!((&lines[8]["partition"], &lines[8]["offset"]), (&"t[0]".into(), &0.into()));
+    assert_eq!(lines[10]["note"], "audit: topic t holds 1 records, 1 in t[0]");
     assert_eq!(lines[11]["message"], ids[0].to_string());
     assert_eq!(lines[11]["as_sent"], true);
 }
