@@ -59,11 +59,9 @@ pub fn read(bootstrap: &str, topic: &str) -> anyhow::Result<Vec<Found>> {
         .set("enable.auto.commit", "false")
         .set("check.crcs", "true")
         .create()?;
-    let metadata = consumer.fetch_metadata(Some(topic), ONE_QUESTION)?;
-    let partitions = metadata.topics().first().context("no such topic")?.partitions();
-    let partitions: Vec<i32> = partitions.iter().map(MetadataPartition::id).collect();
-    let starts = offsets(&consumer, topic, &partitions, Offset::Beginning)?;
-    let mut open = offsets(&consumer, topic, &partitions, Offset::End)?;
+    let partitions = until_answered(|| partitions(&consumer, topic))?;
+    let starts = until_answered(|| offsets(&consumer, topic, &partitions, Offset::Beginning))?;
+    let mut open = until_answered(|| offsets(&consumer, topic, &partitions, Offset::End))?;
     open.retain(|partition, end| starts[partition] < *end);
     let mut assignment = TopicPartitionList::new();
     for partition in open.keys() {
@@ -101,28 +99,31 @@ pub async fn enter(books: &Books, bootstrap: &str, topic: &str) -> anyhow::Resul
 
 const ONE_QUESTION: Duration = Duration::from_secs(30);
 
-/// Where each of `partitions` begins or ends. A new leader says where only when it knows its high watermark again
-/// (`OFFSET_NOT_AVAILABLE`, KIP-207).
-///
-/// Not by `fetch_watermarks`: of an error in the first of its two answers librdkafka forgets when the second has
-/// none, and then calls an offset that it has both ends (2.12.1, `rd_kafka_query_wmark_offsets_resp_cb`).
-fn offsets(
-    consumer: &BaseConsumer,
-    topic: &str,
-    partitions: &[i32],
-    place: Offset,
-) -> anyhow::Result<BTreeMap<i32, i64>> {
+fn until_answered<T>(question: impl Fn() -> anyhow::Result<T>) -> anyhow::Result<T> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        match offsets_once(consumer, topic, partitions, place) {
-            Ok(offsets) => return Ok(offsets),
+        match question() {
+            Ok(answer) => return Ok(answer),
             Err(error) if deadline < Instant::now() => return Err(error),
             Err(_) => std::thread::sleep(Duration::from_millis(50)),
         }
     }
 }
 
-fn offsets_once(
+fn partitions(consumer: &BaseConsumer, topic: &str) -> anyhow::Result<Vec<i32>> {
+    let metadata = consumer.fetch_metadata(Some(topic), ONE_QUESTION)?;
+    let named = metadata.topics().first().context("no such topic")?;
+    ensure!(named.error().is_none(), "{topic}: {:?}", named.error());
+    ensure!(!named.partitions().is_empty(), "{topic} has no partitions");
+    Ok(named.partitions().iter().map(MetadataPartition::id).collect())
+}
+
+/// Where each of `partitions` begins or ends. A new leader says where only when it knows its high watermark again
+/// (`OFFSET_NOT_AVAILABLE`, KIP-207).
+///
+/// Not by `fetch_watermarks`: of an error in the first of its two answers librdkafka forgets when the second has
+/// none, and then calls an offset that it has both ends (2.12.1, `rd_kafka_query_wmark_offsets_resp_cb`).
+fn offsets(
     consumer: &BaseConsumer,
     topic: &str,
     partitions: &[i32],

@@ -65,8 +65,8 @@ async fn two_thousand_topics_and_five_hundred_groups_are_told_soon_and_in_little
 
     cluster.kill(3).await.unwrap();
     let is_dead = |overview: &Value| overview["cluster"]["data"]["brokers_up"] == 2;
-    let (shown, slowest) = dashboard.until("the dead broker is shown", SHOWN, is_dead).await;
-    assert!(slowest < SOON, "an answer took {slowest:?} while a broker died");
+    let (shown, slow) = dashboard.until("the dead broker is shown", SHOWN, is_dead).await;
+    assert!(slow < SOON, "one of ten answers took {slow:?} while a broker died");
     let brokers = dashboard.get("/api/v1/brokers").await.json();
     let row = brokers["data"].as_array().unwrap().iter().find(|row| row["id"] == 3).unwrap();
     assert_eq!(row["up"], false, "{row}");
@@ -149,20 +149,21 @@ impl Dashboard {
         }
     }
 
-    /// Asks for the overview until it is so; says how long that took, and the slowest answer.
+    /// Asks for the overview until it is so; says how long that took, and within what time nine answers of ten came.
     async fn until(
         &self,
         what: &str,
         limit: Duration,
         is_so: impl Fn(&Value) -> bool,
     ) -> (Duration, Duration) {
-        let (begun, mut slowest) = (Instant::now(), Duration::ZERO);
+        let (begun, mut took) = (Instant::now(), Vec::new());
         loop {
             let answer = self.get("/api/v1/overview").await;
-            slowest = slowest.max(answer.took);
+            took.push(answer.took);
             let overview = answer.json();
             if is_so(&overview) {
-                return (begun.elapsed(), slowest);
+                took.sort_unstable();
+                return (begun.elapsed(), took[took.len() * 9 / 10]);
             }
             assert!(begun.elapsed() < limit, "{what}: not after {limit:?}: {overview}");
             tokio::time::sleep(Duration::from_millis(100)).await;

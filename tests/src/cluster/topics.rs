@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use kurier::{Admin, NewTopic, NodeId, TopicDescription};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
 
-use super::{PATIENCE, TestCluster, admin};
+use super::{PATIENCE, TestCluster, admin, ask_until_right};
 
 /// Creates a topic with three replicas, two of which must be in sync, and waits as [`create`] does.
 ///
@@ -60,7 +60,7 @@ pub async fn leader(
     leader.context("the partition has no leader")
 }
 
-/// Gives a topic more partitions: `partitions` in all.
+/// Gives a topic more partitions, `partitions` in all, and waits until every node knows of them.
 ///
 /// # Errors
 /// What the cluster says.
@@ -75,6 +75,14 @@ pub async fn add_partitions(
     let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(30)));
     for answer in client.create_partitions([&wanted], &options).await? {
         answer.map_err(|(name, code)| anyhow::anyhow!("add partitions to {name}: {code}"))?;
+    }
+    for node in cluster.bootstrap().split(',') {
+        ask_until_right(node, async |admin| {
+            let known = admin.describe_topic(name).await?.partitions.len();
+            ensure!(known == partitions, "{node} knows of {known} partitions of {name}");
+            Ok(())
+        })
+        .await?;
     }
     Ok(())
 }

@@ -149,7 +149,7 @@ async fn it_starts_without_a_cluster_and_closes_in_time_with_whatever_is_open() 
     let address = nobody.address();
     let begun = Instant::now();
     nobody.close().await;
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     while stream.next().await.is_some() {}
     within("the end of a connection", kept.read_to_end(&mut Vec::new())).await.unwrap();
     assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");

@@ -106,5 +106,5 @@ async fn a_group_with_members_is_left_as_it_is() {
     assert_eq!(done.json()["done"], true);
     let none = json!({ "topic": "orders", "to": "earliest" });
     assert_eq!(post(&dashboard, "/api/v1/groups/none/reset", "", &none).await.status, 404);
-    tokio::time::timeout(Duration::from_secs(2), dashboard.close()).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(5), dashboard.close()).await.unwrap();
 }

@@ -167,7 +167,7 @@ async fn a_replay_that_runs_is_not_begun_twice_and_one_that_is_left_goes_on() {
     assert_eq!(second.status, 409, "{second:?}");
     assert!(second.problem().contains("is running since"), "{second:?}");
     assert!(first.status == 200 || first.status == 202, "{first:?}");
-    tokio::time::timeout(Duration::from_secs(3), dashboard.close()).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(5), dashboard.close()).await.unwrap();
     slow.clear();
     all_replayed(&cluster).await;
 }

@@ -22,9 +22,9 @@ use crate::{until, within};
 const HOUR: Duration = Duration::from_secs(3_600);
 const MINUTE: Duration = Duration::from_secs(60);
 /// How long a close may take.
-const DEADLINE: Duration = Duration::from_secs(5);
+const DEADLINE: Duration = Duration::from_secs(8);
 /// What a busy machine may add to it.
-const GRACE: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_secs(4);
 /// Longer than a member that is given nothing waits for a share.
 const EMPTY_HANDED: Duration = Duration::from_secs(5);
 

@@ -96,6 +96,7 @@ fn all_seen(now: &Overview) -> bool {
 async fn send_to_all(cluster: &dyn TestCluster) {
     let producer: FutureProducer = rdkafka::ClientConfig::new()
         .set("bootstrap.servers", cluster.bootstrap())
+        .set("enable.idempotence", "true")
         .create()
         .unwrap();
     for partition in 0..PARTITIONS {

@@ -72,7 +72,7 @@ async fn reach_the_end(bootstrap: &str, there: usize) {
 
 fn producer(cluster: &dyn TestCluster, more: &[(&str, &str)]) -> BaseProducer {
     let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", cluster.bootstrap());
+    config.set("bootstrap.servers", cluster.bootstrap()).set("enable.idempotence", "true");
     for (name, value) in more {
         config.set(*name, *value);
     }

@@ -224,10 +224,10 @@ async fn a_topic_that_is_made_anew_is_read_from_its_beginning() {
     scene.until_committed(&BTreeMap::from([(0, 50)])).await;
     scene.make_topic_anew(1).await;
     scene.fill_when_known(0, 20).await;
-    until("the new ones come", || member.diary.handled(0).len() == 70).await;
-    let handled = member.diary.handled(0);
-    assert_eq!(handled[50..], (0..20).collect::<Vec<_>>());
+    // Again, where librdkafka has begun with them before the topic's new id is seen.
+    let new = || BTreeSet::from_iter(member.diary.handled(0).split_off(50));
+    until("the new ones come", || new() == (0..20).collect()).await;
+    scene.until_committed(&BTreeMap::from([(0, 20)])).await;
     member.stop().await;
-    assert_eq!(scene.committed().await, BTreeMap::from([(0, 20)]));
     eprintln!("{:?}, made-anew: 50, then 20 from offset 0", scene.cluster.kind());
 }

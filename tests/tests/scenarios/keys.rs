@@ -220,8 +220,11 @@ async fn the_same_key_in_two_topics_shares_nothing_and_messages_without_a_key_ke
     for topic in topics {
         create_topic(&*cluster, topic, 1).await.unwrap();
     }
-    let producer: BaseProducer =
-        ClientConfig::new().set("bootstrap.servers", cluster.bootstrap()).create().unwrap();
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", cluster.bootstrap())
+        .set("enable.idempotence", "true")
+        .create()
+        .unwrap();
     for number in 0..EACH {
         for topic in topics {
             let value = number.to_string();

@@ -18,8 +18,11 @@ const POISON: usize = 17;
 
 async fn fill(cluster: &dyn TestCluster) {
     create_topic(cluster, TOPIC, 3).await.unwrap();
-    let producer: FutureProducer =
-        ClientConfig::new().set("bootstrap.servers", cluster.bootstrap()).create().unwrap();
+    let producer: FutureProducer = ClientConfig::new()
+        .set("bootstrap.servers", cluster.bootstrap())
+        .set("enable.idempotence", "true")
+        .create()
+        .unwrap();
     for partition in 0..3 {
         for number in 0..EACH {
             let good = Message::new(number.to_string()).unwrap().to_json().unwrap();

@@ -1,6 +1,8 @@
 //! Partitions that move from member to member, are lost, are too few, or move all the time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kurier::{Context, OffenceKind};
@@ -21,15 +23,23 @@ use crate::{until, within};
 /// Handlers are at work whenever partitions move, and only a revoke commits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_revoked_partition_is_drained_and_the_next_owner_begins_exactly_there() {
-    const EACH: i64 = 20;
+    // At work for forty seconds, if partitions take so long to move.
+    const EACH: i64 = 200;
     let scene = Scene::set("drained", 4).await;
-    scene.fill(0..4, 20).await;
+    scene.fill(0..4, 200).await;
+    let moved_on = Arc::<AtomicBool>::default();
     let slow = |name| {
         let mut builder = scene.member(name);
         builder.config_mut().commit_interval = Duration::from_secs(3_600);
-        scene.run(builder, |_: Given, _: Context| async {
-            tokio::time::sleep(Duration::from_millis(200)).await;
-            Ok(())
+        let moved_on = Arc::clone(&moved_on);
+        scene.run(builder, move |_: Given, _: Context| {
+            let hurries = moved_on.load(Ordering::Relaxed);
+            async move {
+                if !hurries {
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+                Ok(())
+            }
         })
     };
     let first = slow("1");
@@ -43,9 +53,10 @@ async fn a_revoked_partition_is_drained_and_the_next_owner_begins_exactly_there(
         assert_eq!(first.diary.committed(at), [drained], "drained, then committed, once");
     }
     until("the second begins", || moved.iter().all(|at| !second.diary.begun(*at).is_empty())).await;
+    moved_on.store(true, Ordering::Relaxed);
     let (diary, report) = (first.diary.clone(), first.stop().await);
     assert_eq!((report.handled_too_late, report.outstanding), (0, 0));
-    let done = |at| diary.handled(at).len() + second.diary.handled(at).len() == 20;
+    let done = |at| diary.handled(at).len() + second.diary.handled(at).len() == 200;
     until("the second does the rest", || (0..4).all(done)).await;
     let both = second.diary.clone();
     second.stop().await;

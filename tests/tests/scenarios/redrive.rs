@@ -124,7 +124,7 @@ async fn replays_that_are_killed_and_go_on_lose_nothing_and_keep_the_order() {
     let mut killed_at = Vec::new();
     for seed in 0..SEEDS {
         let mut random = Random(seed);
-        let mut process = replay(&*cluster, &["--rate", "2500"]);
+        let mut process = replay(&*cluster, &["--rate", "1000"]);
         // One is killed amid its start, the others at work.
         if seed != 3 {
             let before = end(&*cluster).await;

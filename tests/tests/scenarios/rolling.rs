@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use kurier::{ConsumerEvent, Judgement};
 use kurier_tests::audit;
@@ -18,6 +18,8 @@ const INSTANCES: usize = 6;
 const PARTITIONS: u32 = 12;
 /// Messages that are handled between one restart and the next.
 const BETWEEN: u64 = 300;
+/// Without a turn for so long, a rebalance is over: members ask for theirs at each heartbeat.
+const QUIET: Duration = Duration::from_secs(3);
 /// Each restart is a leave and a join, each is at most two generations of a cooperative group (one takes
 /// partitions away, the next gives them out), and each generation is one answer for each member.
 const TURNS_MAX: usize = INSTANCES * 2 * 2 * INSTANCES;
@@ -45,7 +47,16 @@ async fn a_rolling_restart_handles_everything_and_is_no_storm_of_rebalances() {
         until("each has its share again", || is_shared(&members)).await;
         goes_on(&scene).await;
     }
-    let (took, rolled) = (begun.elapsed(), turns(&diaries) - before);
+    let took = begun.elapsed();
+    let mut last = (turns(&diaries), Instant::now());
+    until("no more turns", || {
+        if turns(&diaries) != last.0 {
+            last = (turns(&diaries), Instant::now());
+        }
+        QUIET < last.1.elapsed()
+    })
+    .await;
+    let rolled = turns(&diaries) - before;
     goes_on(&scene).await;
     assert_eq!(turns(&diaries) - before, rolled, "it is over when the last one is back");
     assert!(rolled <= TURNS_MAX, "{rolled} turns of members, {TURNS_MAX} would be the most");

@@ -11,14 +11,17 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use kurier::NodeId;
 
 use self::ports::Ports;
 pub(super) use self::turn::turn;
-use super::{Asked, Done, Kind, NODES, PATIENCE, TestCluster, admin, quorum, wait_until_whole};
+use super::{
+    Asked, Done, Kind, NODES, PATIENCE, TestCluster, admin, ask_until_right, quorum,
+    wait_until_whole,
+};
 use crate::process::{self, Signal};
 use crate::proxy::Route;
 
@@ -41,6 +44,8 @@ struct Node {
     paused: bool,
 }
 
+/// How long a node that starts may take for one answer.
+const ONE_QUESTION: Duration = Duration::from_secs(5);
 /// Any id of the right form; Kafka wants 16 bytes of base64.
 const CLUSTER_ID: &str = "a3VyaWVyLXRlc3RzLW9ubA";
 
@@ -81,10 +86,18 @@ impl ApacheKafka {
             }
         }
         self.start_all().await?;
+        ask_until_right(&self.bootstrap, async |admin| {
+            let mut left = Vec::new();
+            for topic in admin.list_topics().await?.into_iter().filter(|topic| !topic.internal) {
+                // It may have been done though it failed; the next list tells.
+                let failed = admin.delete_topic(&topic.name).await.err();
+                left.push((topic.name, failed));
+            }
+            ensure!(left.is_empty(), "topics of the scenario before: {left:?}");
+            Ok(())
+        })
+        .await?;
         let admin = admin(&self.bootstrap)?;
-        for topic in admin.list_topics().await?.iter().filter(|topic| !topic.internal) {
-            admin.delete_topic(&topic.name).await?;
-        }
         let whole = wait_until_whole(&admin).await;
         admin.close().await;
         whole
@@ -114,32 +127,34 @@ impl ApacheKafka {
         Ok(())
     }
 
-    /// Waits until the nodes take part in the cluster, as the cluster itself says.
+    /// Waits until the nodes take part in the cluster, as each itself says: the others may not have missed it yet.
     async fn wait_for(&self, wanted: &[NodeId]) -> anyhow::Result<()> {
-        let admin = admin(&self.bootstrap)?;
         let end = Instant::now() + PATIENCE;
-        loop {
-            let missing = match admin.cluster_info().await {
-                Ok(info) => {
-                    let up = |node: &NodeId| info.brokers.iter().any(|it| it.id == *node);
-                    match wanted.iter().find(|node| !up(node)) {
-                        None => break,
-                        Some(node) => format!("node {node}: {}", self.last_words(*node)),
-                    }
-                }
-                Err(error) => format!("{error}; {}", self.last_words(wanted[0])),
-            };
-            for &node in wanted {
-                let ended = self.with(node, |node| match &mut node.process {
-                    Some(process) => process.try_wait().map(|status| status.is_some()),
-                    None => Ok(true),
-                })?;
-                ensure!(!ended, "node {node} ended: {}", self.last_words(node));
+        for &node in wanted {
+            let own = format!("127.0.0.1:{}", self.ports.of(node).clients);
+            let admin = admin(&own)?.with_timeout(ONE_QUESTION);
+            loop {
+                let missing = match admin.cluster_info().await {
+                    Ok(info) if info.brokers.iter().any(|it| it.id == node) => break,
+                    Ok(info) => format!("it names {:?}", info.brokers),
+                    Err(error) => error.to_string(),
+                };
+                self.expect_alive(node)?;
+                let last_words = || self.last_words(node);
+                ensure!(Instant::now() < end, "node {node}: {missing}; {}", last_words());
+                tokio::time::sleep(Duration::from_millis(100)).await;
             }
-            ensure!(Instant::now() < end, "not up after {PATIENCE:?}: {missing}");
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            admin.close().await;
         }
-        admin.close().await;
+        Ok(())
+    }
+
+    fn expect_alive(&self, node: NodeId) -> anyhow::Result<()> {
+        let ended = self.with(node, |node| match &mut node.process {
+            Some(process) => process.try_wait().map(|status| status.is_some()),
+            None => Ok(true),
+        })?;
+        ensure!(!ended, "node {node} ended: {}", self.last_words(node));
         Ok(())
     }
 
@@ -154,7 +169,7 @@ impl ApacheKafka {
                 child.wait()?;
                 bail!("node {node} did not end within {PATIENCE:?}");
             }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Ok(())
     }
