@@ -1,13 +1,13 @@
 //! Faults on request, with real clients on the other side: each is seen, counted and cleared.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use kurier::{
-    Admin, ClientConfig, Context, Failure, Message, MessageProducer, Received,
-    SingleMessageConsumer, TextDecoder,
+    Admin, ClientConfig, Context, Failure, Message, MessageProducer, Offset, Received,
+    SingleMessageConsumer, StartFrom, TextDecoder,
 };
 use kurier_broker::{Api, EmbeddedCluster, Fault, FaultAction, MoveError, ResponseError};
 use kurier_tests::audit::{self, Found};
@@ -299,4 +299,26 @@ async fn all_of_a_partition_is_read_though_its_leader_has_just_changed() {
         assert_eq!(consume(&cluster, &format!("group-{round}")).await, ["there"]);
         assert_eq!(fault.fired(), 1);
     }
+}
+
+/// Between the question where the log ends and the one what is of that time, whichever comes first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_comes_while_the_first_of_a_time_is_looked_for_is_not_passed_over() {
+    let cluster = cluster().await;
+    let producer = producer(&cluster, "shop", "true");
+    send(&producer, TOPIC, "too old").await.unwrap();
+    let time = jiff::Timestamp::now() + Duration::from_millis(1);
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let admin = Admin::connect(&ClientConfig::new(cluster.bootstrap())).unwrap();
+    let partitions = admin.describe_topic(TOPIC).await.unwrap().topic_partitions();
+    let rule = Fault::on(Api::ListOffsets).topic(TOPIC);
+    let asked = cluster.faults().add(rule, FaultAction::Delay(Duration::from_secs(2))).unwrap();
+    let writes = async {
+        assert!(asked.reached(2).await);
+        send(&producer, TOPIC, "of that time").await.unwrap();
+        asked.clear();
+    };
+    let looks = admin.starts(&partitions, StartFrom::Time(time));
+    let (starts, ()) = within("both", async { tokio::join!(looks, writes) }).await;
+    assert_eq!(starts.unwrap(), BTreeMap::from([(partitions[0].clone(), Offset(1))]));
 }

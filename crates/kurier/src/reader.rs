@@ -20,8 +20,7 @@ use tokio::sync::mpsc;
 use crate::config::native_config;
 use crate::sys::{Looked, PartitionFeed, Unread, Wake};
 use crate::{
-    Admin, ClientConfig, ClientError, ConfigProblems, Offset, OffsetAt, Record, StartFrom,
-    TopicPartition,
+    Admin, ClientConfig, ClientError, ConfigProblems, Offset, Record, StartFrom, TopicPartition,
 };
 
 /// How far a [`TopicReader`] reads.
@@ -222,22 +221,16 @@ async fn spans(
     until: ReadUntil,
 ) -> Result<Spans, ClientError> {
     let partitions = admin.describe_topic(topic).await?.topic_partitions();
-    let at = match from {
-        StartFrom::Earliest => OffsetAt::Earliest,
-        StartFrom::Latest => OffsetAt::End,
-        StartFrom::Time(time) => OffsetAt::Time(time),
+    let starts = admin.starts(&partitions, from).await?;
+    let ends = match until {
+        ReadUntil::End => admin.starts(&partitions, StartFrom::Latest).await?,
+        ReadUntil::Closed => BTreeMap::new(),
     };
-    let starts = admin.offsets(&partitions, at).await?;
-    let ends = admin.offsets(&partitions, OffsetAt::End).await?;
-    let at_end = |partition: &TopicPartition| ends.get(partition).copied().flatten();
-    let span = |partition: TopicPartition| {
-        let end = at_end(&partition).unwrap_or(Offset(0));
-        // No record of that time or a later one: what comes next is the first.
-        let start = starts.get(&partition).copied().flatten().unwrap_or(end);
-        let until = (until == ReadUntil::End).then_some(end);
-        (partition, (start, until))
+    let span = |(partition, start): (TopicPartition, Offset)| {
+        let end = ends.get(&partition).copied();
+        (partition, (start, end))
     };
-    Ok(partitions.into_iter().map(span).collect())
+    Ok(starts.into_iter().map(span).collect())
 }
 
 /// The thread.

@@ -39,7 +39,7 @@ use rdkafka::{ClientContext, TopicPartitionList};
 
 pub(crate) use admin::{Admin, Answer, Came, Fault, Request};
 pub(crate) use alter::TopicChange;
-pub(crate) use answer::ByPartition;
+pub(crate) use answer::{ByPartition, notes};
 pub(crate) use certificate::{BadCertificate, bad_certificate};
 pub(crate) use consume::{Looked, PartitionFeed, PendingCommit, Unread, Wake};
 pub(crate) use described::described;
@@ -125,11 +125,19 @@ fn outcomes(
         .collect()
 }
 
-fn commit_list(offsets: &[(TopicPartition, Offset)]) -> Result<TopicPartitionList, CommitFailure> {
+fn commit_list(
+    offsets: &[(TopicPartition, Offset)],
+    note: impl Fn(&str) -> Option<String>,
+) -> Result<TopicPartitionList, CommitFailure> {
     let mut list = TopicPartitionList::with_capacity(offsets.len());
     for (TopicPartition { topic, partition }, offset) in offsets {
         list.add_partition_offset(topic, partition.0, rdkafka::Offset::Offset(offset.0))
             .map_err(|_| CommitFailure::Refused(RDKafkaErrorCode::InvalidArgument))?;
+    }
+    for mut element in list.elements() {
+        if let Some(note) = note(element.topic()) {
+            element.set_metadata(note);
+        }
     }
     Ok(list)
 }

@@ -79,6 +79,34 @@ async fn the_first_message_of_an_added_partition_is_handled_wherever_the_group_b
     scene.judge(&format!("written before the members knew: {knew:?} knew")).await;
 }
 
+/// Nobody of the group has seen the topic without it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_message_of_a_partition_that_was_added_while_no_member_ran_is_handled() {
+    let scene = Scene::set("added-unseen", 2).await;
+    scene.fill([0, 1], 5).await;
+    let member = |name| scene.run(scene.member(name).from(StartFrom::Latest), take);
+    let first = member("1");
+    scene.until_committed(&BTreeMap::from([(0, 5), (1, 5)])).await;
+    first.stop().await;
+
+    add_partitions(&*scene.cluster, TOPIC, 4).await.unwrap();
+    scene.fill_when_known(2, 10).await;
+    scene.fill([0], 1).await;
+    let second = member("2");
+    let all = BTreeMap::from([(0, 6), (1, 5), (2, 10)]);
+    scene.until_committed(&all).await;
+    assert_eq!(second.diary.handled(2), (0..10).collect::<Vec<_>>());
+    second.stop().await;
+    // It has passed on what it was told.
+    add_partitions(&*scene.cluster, TOPIC, 5).await.unwrap();
+    scene.fill_when_known(4, 7).await;
+    let third = member("3");
+    scene.until_committed(&all.into_iter().chain([(4, 7)]).collect()).await;
+    assert_eq!(third.diary.handled(4), (0..7).collect::<Vec<_>>());
+    third.stop().await;
+    eprintln!("{:?}, added-unseen: 10 and 7 of the added partitions handled", scene.cluster.kind());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_group_whose_position_was_deleted_goes_on_at_the_oldest_record_and_says_so() {
     let scene = Scene::set("below-the-log", 1).await;

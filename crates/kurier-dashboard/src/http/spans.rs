@@ -6,7 +6,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kurier::{Admin, ClientError, NodeId, Offset, OffsetAt, PartitionId, TopicPartition};
+use kurier::{
+    Admin, ClientError, NodeId, Offset, OffsetAt, PartitionId, StartFrom, TopicPartition,
+};
 use tokio::task::JoinSet;
 
 use super::refused::Refused;
@@ -93,7 +95,7 @@ async fn of_leader(
 ) -> Result<BTreeMap<PartitionId, Span>, ClientError> {
     let of_time = async {
         match time {
-            Some(time) => admin.offsets(partitions, OffsetAt::Time(time)).await,
+            Some(time) => admin.starts(partitions, StartFrom::Time(time)).await,
             None => Ok(BTreeMap::new()),
         }
     };
@@ -108,8 +110,7 @@ async fn of_leader(
     let span = |partition: &TopicPartition| {
         let end = of(&ends, partition)?;
         let log = of(&firsts, partition)?.min(end)..end;
-        // No record is of that time or a later one: what comes next is the first.
-        let at = of(&times, partition).unwrap_or(end).clamp(log.start, log.end);
+        let at = times.get(partition).map_or(end, |offset| offset.0).clamp(log.start, log.end);
         Some((partition.partition, Span { log, at }))
     };
     Ok(partitions.iter().filter_map(span).collect())

@@ -9,7 +9,7 @@ use super::{Admin, NodeId, is_silence, pause};
 use crate::config::check_topic_name;
 use crate::error::is_unknown_topic;
 use crate::sys::{Answer, ByPartition, Fault, Request, Topics};
-use crate::{ClientError, Offset, PartitionId, TopicPartition};
+use crate::{ClientError, Offset, PartitionId, StartFrom, TopicPartition};
 
 /// A topic to be created. What is not set is the broker's default.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -313,6 +313,36 @@ impl Admin {
             }
         });
         found.collect()
+    }
+
+    /// Where each of `partitions` begins for who reads it from `from` on. Where no record is of that time or a later
+    /// one, that is the end it had before it was asked for the time: a record that is written meanwhile is not passed
+    /// over.
+    ///
+    /// # Errors
+    /// As [`offsets`](Self::offsets).
+    pub async fn starts(
+        &self,
+        partitions: &[TopicPartition],
+        from: StartFrom,
+    ) -> Result<BTreeMap<TopicPartition, Offset>, ClientError> {
+        let (ends, found) = match from {
+            StartFrom::Earliest => {
+                (BTreeMap::new(), self.offsets(partitions, OffsetAt::Earliest).await?)
+            }
+            StartFrom::Latest => (BTreeMap::new(), self.offsets(partitions, OffsetAt::End).await?),
+            StartFrom::Time(time) => {
+                let ends = self.offsets(partitions, OffsetAt::End).await?;
+                (ends, self.offsets(partitions, OffsetAt::Time(time)).await?)
+            }
+        };
+        let start = |(partition, offset): (TopicPartition, Option<Offset>)| {
+            let start = offset.or_else(|| ends.get(&partition).copied().flatten());
+            let doing = format!("find where to read {partition} from");
+            let unknown = Fault::of(RDKafkaErrorCode::OffsetNotAvailable);
+            start.map(|start| (partition, start)).ok_or_else(|| self.error(&doing, unknown))
+        };
+        found.into_iter().map(start).collect()
     }
 
     /// As [`offsets`](Self::offsets), with each partition's own outcome, asked once: for one that looks

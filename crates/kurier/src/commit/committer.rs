@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::error::RDKafkaErrorCode as Code;
 
-use super::{Committable, Tracker};
+use super::{Begun, Committable, Tracker};
 use crate::consumer::Client;
 use crate::sys::{CommitFailure, PendingCommit, Wake};
 use crate::{Offset, TopicPartition};
@@ -37,6 +37,8 @@ pub(crate) struct Committer {
     due: Instant,
     flight: Option<Flight>,
     stored: BTreeMap<TopicPartition, Offset>,
+    /// What is stored beside positions.
+    pub(crate) begun: Begun,
 }
 
 /// A [`Wake`] that can be shown.
@@ -60,7 +62,8 @@ impl Committer {
     /// answer is there.
     pub(crate) fn new(interval: Duration, deadline: Duration, wake: Wake, now: Instant) -> Self {
         let due = now + interval;
-        Self { interval, deadline, wake: Wake0(wake), due, flight: None, stored: BTreeMap::new() }
+        let (stored, begun) = (BTreeMap::new(), Begun::default());
+        Self { interval, deadline, wake: Wake0(wake), due, flight: None, stored, begun }
     }
 
     /// Begins the commit of everything that may be committed, when it is time and none is in flight.
@@ -132,7 +135,8 @@ impl Committer {
         }
         let offsets = positions.iter().map(|one| (one.partition.clone(), one.position)).collect();
         let asked = Instant::now();
-        let pending = PendingCommit::ask(client, offsets, until, self.wake.0.clone());
+        let note = |topic: &str| self.begun.note(topic);
+        let pending = PendingCommit::ask(client, offsets, note, until, self.wake.0.clone());
         self.flight = Some(Flight { asked, positions, pending });
     }
 }

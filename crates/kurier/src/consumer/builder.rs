@@ -135,8 +135,10 @@ impl<K, D> ConsumerBuilder<K, D> {
     /// [`StartFrom::Latest`] and [`StartFrom::Time`] are resolved when the partition is assigned, and
     /// the position found is committed at once. No message is handled before the group has stored it, so
     /// that a crash after that passes nothing over; until then this instance remembers it, also when it
-    /// loses the partition and gets it back. A partition that is added to a topic while this instance runs
-    /// is read from its beginning, whatever is said here.
+    /// loses the partition and gets it back. A partition that is added to a topic after
+    /// the group began is read from its beginning, whatever is said here and whoever runs then: commits say how many
+    /// partitions there were, beside their positions. Where they don't, since another tool has set the positions, that
+    /// holds for partitions that are added while this instance runs.
     pub fn from(mut self, from: StartFrom) -> Self {
         self.config.from = from;
         self

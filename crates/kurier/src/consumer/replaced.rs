@@ -99,6 +99,7 @@ impl Keeper {
                 %partition, reached, %beginning,
                 "the topic was deleted and made anew; its partition begins at the beginning"
             );
+            self.committer.begun.made_anew(&partition.topic);
             self.renew(&partition, Some(beginning));
             if let Some(held) = self.held.get_mut(&partition) {
                 let old = std::mem::replace(

@@ -11,7 +11,8 @@
 //! `rd_kafka_toppar_handle_Offset`: an outdated answer starts `rktp_offset_query_tmr`, which nothing stops).
 //! A partition that is taken in with an offset is never asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer;
@@ -21,6 +22,8 @@ use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 
 use super::poll::{Keeper, ROUND_MAX};
 use super::report::Ended;
+use crate::commit::Begun;
+use crate::sys::notes;
 use crate::{ClientError, Offset, PartitionId, StartFrom, TopicPartition};
 
 /// Longest time for one question to the cluster.
@@ -38,9 +41,8 @@ pub(super) struct Survey {
 pub(super) type Starts = Vec<(TopicPartition, Option<Offset>)>;
 
 impl Survey {
-    fn knows(&self, partition: &TopicPartition) -> bool {
-        let count = self.partitions.get(&*partition.topic);
-        count.is_some_and(|count| partition.partition.0 < *count)
+    fn count(&self, topic: &str) -> i32 {
+        self.partitions.get(topic).copied().unwrap_or(0)
     }
 }
 
@@ -109,7 +111,7 @@ impl Keeper {
         let (begun, longest) = (Instant::now(), self.config.poll_interval_max / 4);
         loop {
             self.beat();
-            let error = match self.look_up(partitions) {
+            let error = match self.learn_begun(partitions).and_then(|()| self.look_up(partitions)) {
                 Ok(starts) => return Ok(starts),
                 Err(error) => error,
             };
@@ -123,9 +125,45 @@ impl Keeper {
         }
     }
 
+    /// Learns how many partitions the topics of `partitions` had when the group began: as its commits say, or else it
+    /// begins now.
+    fn learn_begun(&mut self, partitions: &[TopicPartition]) -> Result<(), KafkaError> {
+        let unknown = |one: &&TopicPartition| !self.committer.begun.knows(&one.topic);
+        let topics: BTreeSet<Arc<str>> =
+            partitions.iter().filter(unknown).map(|one| Arc::clone(&one.topic)).collect();
+        let of_topic = |topic: &Arc<str>| {
+            let partition = |number| TopicPartition::new(&**topic, PartitionId(number));
+            (0..self.survey.count(topic)).map(partition).collect::<Vec<_>>()
+        };
+        let all: Vec<_> = topics.iter().flat_map(of_topic).collect();
+        if !all.is_empty() {
+            self.beat();
+            let asked = all.iter().map(|one| (one, KafkaOffset::Invalid));
+            let committed = self.client.committed_offsets(list_of(asked)?, QUESTION)?;
+            for (partition, position) in answers(&committed) {
+                position.map_err(|error| {
+                    tracing::debug!(%partition, %error, "what the group has committed is not known");
+                    error
+                })?;
+            }
+            for (partition, note) in notes(&committed) {
+                if let Some(count) = Begun::read(&note) {
+                    self.committer.begun.learn(&partition.topic, count);
+                }
+            }
+        }
+        for topic in &topics {
+            // It is not there yet, or nobody has begun with it.
+            if !self.committer.begun.knows(topic) {
+                self.committer.begun.learn(topic, self.survey.count(topic));
+            }
+        }
+        Ok(())
+    }
+
     fn look_up(&self, partitions: &[TopicPartition]) -> Result<Starts, KafkaError> {
         let at_beginning = |one: &TopicPartition| {
-            self.config.from == StartFrom::Earliest || !self.survey.knows(one)
+            self.config.from == StartFrom::Earliest || !self.committer.begun.had(one)
         };
         let uncommitted = self.uncommitted(partitions)?;
         // What was looked up before is where the group begins, though it has not stored it.

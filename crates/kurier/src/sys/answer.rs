@@ -1,5 +1,6 @@
 //! What the answers to admin requests say, copied out of librdkafka's memory.
 
+use rdkafka::TopicPartitionList;
 use rdkafka::bindings as rd;
 use rdkafka::error::RDKafkaErrorCode;
 use uuid::Uuid;
@@ -354,6 +355,22 @@ pub(super) unsafe fn partitions(
         let mut all: ByPartition<_> = elements.iter().map(|element| partition(element)).collect();
         all.sort_by(|(a, _), (b, _)| a.cmp(b));
         all
+    }
+}
+
+/// What is stored with each position of `list`, in bytes: others may have stored what is no text.
+pub(crate) fn notes(list: &TopicPartitionList) -> Vec<(TopicPartition, Vec<u8>)> {
+    // SAFETY: the list is alive and has as many elements as it says; a note has as many bytes, or is null.
+    unsafe {
+        let list = &*list.ptr();
+        let count = usize::try_from(list.cnt).unwrap_or(0);
+        let elements = (0..count).map(|index| &*list.elems.add(index));
+        let note = |element: &rd::rd_kafka_topic_partition_t| {
+            let bytes = element.metadata.cast::<u8>();
+            (!bytes.is_null())
+                .then(|| std::slice::from_raw_parts(bytes, element.metadata_size).to_vec())
+        };
+        elements.filter_map(|element| Some((partition(element).0, note(element)?))).collect()
     }
 }
 

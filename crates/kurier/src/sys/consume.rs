@@ -294,18 +294,19 @@ pub(crate) struct PendingCommit {
 }
 
 impl PendingCommit {
-    /// Asks the group to store `offsets` (the next ones to read), and gives it until `until` to answer.
-    /// `wake` is called when the answer is there.
+    /// Asks the group to store `offsets` (the next ones to read), each with the `note` of its topic, and gives it until
+    /// `until` to answer. `wake` is called when the answer is there.
     pub(crate) fn ask<C: ConsumerContext>(
         client: &BaseConsumer<C>,
         offsets: Vec<(TopicPartition, Offset)>,
+        note: impl Fn(&str) -> Option<String>,
         until: Instant,
         wake: Wake,
     ) -> Self {
         // SAFETY: the client is alive; the call gives a new queue.
         let queue = Queue::new(unsafe { rd::rd_kafka_queue_new(client.client().native_ptr()) });
         let queue = BellQueue::new(queue, wake);
-        let refused = match commit_list(&offsets) {
+        let refused = match commit_list(&offsets, note) {
             Err(failure) => Some(failure),
             // SAFETY: client, list and queue are alive; the list is copied. The queue is counted: the
             // answer to a commit that nobody waits for any more is freed with it.

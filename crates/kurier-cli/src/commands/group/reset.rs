@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, bail};
-use kurier::{Admin, ClientError, GroupDescription, Offset, OffsetAt, TopicPartition, Watermarks};
+use kurier::{
+    Admin, ClientError, GroupDescription, Offset, OffsetAt, StartFrom, TopicPartition, Watermarks,
+};
 use serde_json::{Value, json};
 
 use super::members::refuse_members;
@@ -146,10 +148,8 @@ async fn goals(
         (None, Some(by)) => return Ok(all(Goal::Shift(by))),
         (None, None) => bail!(UsageError("one of --to, --shift and --from-file".to_owned())),
     };
-    let found = admin.offsets(partitions, OffsetAt::Time(time)).await?;
-    // Where no record is so young, the group goes on with what comes.
-    let goal = |offset: Option<Offset>| offset.map_or(Goal::Latest, Goal::Offset);
-    Ok(found.into_iter().map(|(partition, offset)| (partition, goal(offset))).collect())
+    let starts = admin.starts(partitions, StartFrom::Time(time)).await?;
+    Ok(starts.into_iter().map(|(partition, offset)| (partition, Goal::Offset(offset))).collect())
 }
 
 async fn plan(
