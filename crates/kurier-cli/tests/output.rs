@@ -37,6 +37,43 @@ fn a_full_disk_is_an_error_and_commits_nothing_that_was_not_printed() {
     assert!(said(&ended).contains("No space left"), "{}", said(&ended));
 }
 
+/// Runs a command as a shell does that redirects its standard output so.
+fn redirected(cluster: &Cluster, args: &[&str], to: &str) -> Output {
+    let plain = cluster.command(args);
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(format!("exec \"$0\" \"$@\" {to}"));
+    shell.arg(plain.get_program()).args(plain.get_args()).stdin(Stdio::null());
+    shell.output().unwrap()
+}
+
+/// Rust's runtime opens /dev/null in its place, where every write succeeds.
+#[test]
+fn a_closed_standard_output_is_refused_where_printing_is_what_commits() {
+    let cluster = Cluster::run(&["t:3"]);
+    // Whose lines are for nobody runs all the same.
+    let produce = ["produce", "t", "--sample", "50", "--report", "each"];
+    let produced = redirected(&cluster, &produce, ">&-");
+    assert_eq!(produced.status.code(), Some(0), "{}", said(&produced));
+    for kind in ["single", "batch"] {
+        let consume = ["consume", kind, "t", "--exit-at-end"];
+        let ended = redirected(&cluster, &consume, ">&-");
+        assert_eq!(ended.status.code(), Some(2), "{kind}: {}", said(&ended));
+        assert!(said(&ended).contains(">/dev/null"), "{kind}: {}", said(&ended));
+        let all = cluster.objects(&consume);
+        assert_eq!(all.len(), 50, "{kind}: nothing was committed");
+    }
+    let thrown = ["consume", "single", "t", "--group", "thrown", "--exit-at-end"];
+    let ended = redirected(&cluster, &thrown, ">/dev/null");
+    assert_eq!(ended.status.code(), Some(0), "it is meant: {}", said(&ended));
+    let handled = ["consume", "single", "t", "--group", "handled", "--exit-at-end", "--exec"];
+    let ended = redirected(&cluster, &[&handled[..], &["true"]].concat(), ">&-");
+    assert_eq!(ended.status.code(), Some(0), "nothing is printed: {}", said(&ended));
+    let export = ["group", "reset", "thrown", "--topic", "t", "--to", "earliest", "--export"];
+    let ended = redirected(&cluster, &export, ">&-");
+    assert_eq!(ended.status.code(), Some(2), "nothing was saved: {}", said(&ended));
+    assert_eq!(redirected(&cluster, &export, ">/dev/null").status.code(), Some(0));
+}
+
 /// What could not be printed is no message that can't be handled.
 #[test]
 fn a_reader_that_has_enough_is_no_failure_even_with_one_attempt() {
@@ -61,6 +98,8 @@ fn a_closed_pipe_hides_no_failure() {
     assert_eq!(unread(&cluster, &each, "a\nb\n").status.code(), Some(0), "all was delivered");
     cluster.kurier(&["cluster", "kill", "2"], "");
     assert_eq!(unread(&cluster, &["cluster", "health"], "").status.code(), Some(10));
+    let watch = ["group", "lag", "nobody", "--watch", "--every", "100ms"];
+    assert_eq!(unread(&cluster, &watch, "").status.code(), Some(1), "there is no such group");
     let completion = unread(&cluster, &["completion", "bash"], "");
     assert_eq!((completion.status.code(), said(&completion)), (Some(0), String::new()));
 }

@@ -21,6 +21,9 @@ use crate::output::{self, counted, known};
 /// # Errors
 /// When it cannot be done; nothing is changed then.
 pub async fn run(args: ResetArgs, admin: &Admin, form: Output) -> anyhow::Result<Exit> {
+    if args.export {
+        output::refuse_closed("the offsets would be saved nowhere")?;
+    }
     let saved = saved_in(&args)?;
     let group = described(admin, &args.group).await?;
     if !args.export
