@@ -34,7 +34,8 @@ fn main() -> ExitCode {
     runtime.shutdown_background();
     match ended {
         Ok(exit) => exit.code(),
-        Err(error) if is_closed_pipe(&error) => Exit::Done.code(),
+        // What is only shown is wanted no longer; a command with a verdict has given it.
+        Err(error) if output::is_of_unread(&error) => Exit::Done.code(),
         Err(error) => {
             tracing::error!("{error:#}{}", exit::hint(&error));
             Exit::of(&error).code()
@@ -120,9 +121,4 @@ fn log(cli: &Cli) {
         LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
         LogFormat::Json => log.json().init(),
     }
-}
-
-fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    let kinds = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
-    kinds.into_iter().any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
 }

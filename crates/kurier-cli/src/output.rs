@@ -35,7 +35,9 @@ pub fn text(text: &str) -> io::Result<()> {
 /// # Errors
 /// When standard output cannot be written.
 pub fn bytes(bytes: &[u8]) -> io::Result<()> {
-    io::stdout().lock().write_all(bytes)
+    let mut out = io::stdout().lock();
+    // What has no end of line would wait for the end of the process, which says nothing of an error.
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(of_ours)
 }
 
 /// Rows under headings, each column as wide as its widest cell.
@@ -84,9 +86,29 @@ pub fn flat(text: &str) -> String {
 /// When standard output cannot be written for another reason.
 pub fn unless_unread(written: io::Result<()>) -> io::Result<()> {
     match written {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) if is_unread(&error) => Ok(()),
         other => other,
     }
+}
+
+/// True when nobody reads standard output any more; the end of a connection is none of that.
+pub fn is_unread(error: &io::Error) -> bool {
+    let is_ours = error.get_ref().is_some_and(|inner| inner.is::<OfOurs>());
+    is_ours && error.kind() == io::ErrorKind::BrokenPipe
+}
+
+/// The same of an error by what caused it.
+pub fn is_of_unread(error: &anyhow::Error) -> bool {
+    error.chain().filter_map(|cause| cause.downcast_ref()).any(is_unread)
+}
+
+/// An error of standard output.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct OfOurs(io::Error);
+
+fn of_ours(error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), OfOurs(error))
 }
 
 /// For what stands on standard output alone: refuses one that was closed when this process began. Rust's
@@ -140,4 +162,17 @@ pub fn counted(count: impl TryInto<u64>, thing: &str) -> String {
 /// A figure that may not be known, as Kafka's own tools show it.
 pub fn known(figure: Option<impl ToString>) -> String {
     figure.map_or_else(|| "-".to_owned(), |figure| figure.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_standard_output_is_left_unread() {
+        let (broken, full) = (io::ErrorKind::BrokenPipe, io::ErrorKind::StorageFull);
+        assert!(unless_unread(Err(of_ours(broken.into()))).is_ok());
+        assert!(unless_unread(Err(of_ours(full.into()))).is_err());
+        assert!(unless_unread(Err(broken.into())).is_err(), "a socket's");
+    }
 }

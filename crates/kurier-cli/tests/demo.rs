@@ -109,3 +109,12 @@ fn a_demo_whose_dashboard_can_not_listen_where_it_was_told_says_so_and_ends() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && said.contains(&address), "{said}");
 }
+
+#[test]
+fn a_verdict_that_nobody_reads_is_still_the_exit_code() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kurier"));
+    command.args(["demo", "--control", "--no-dashboard", "--for", "5s"]).stdout(writer);
+    assert_eq!(command.status().unwrap().code(), Some(3));
+}

@@ -20,6 +20,14 @@ fn kurier(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_kurier")).args(args).output().unwrap()
 }
 
+/// The exit code of a command whose standard output is a pipe that nobody reads any more.
+fn unread(args: &[&str]) -> Option<i32> {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kurier"));
+    command.args(args).stdout(writer).status().unwrap().code()
+}
+
 fn lines(output: &Output) -> Vec<Value> {
     let text = String::from_utf8(output.stdout.clone()).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -111,6 +119,7 @@ fn damage_is_found_by_verify_and_stays_found_when_the_rest_was_sent() {
     flip(folder.path(), b"Test message 2");
     let found = kurier(&["-o", "json", "outbox", "verify", dir]);
     assert_eq!(found.status.code(), Some(3), "{}", said(&found));
+    assert_eq!(unread(&["outbox", "verify", dir]), Some(3), "also when nobody reads the list");
     let found = lines(&found).remove(0);
     assert_eq!((&found["undelivered"], &found["damaged"][0]["ticket"]), (&2.into(), &1.into()));
     let cluster = Cluster::run(&["t:1"]);

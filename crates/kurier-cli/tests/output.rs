@@ -97,11 +97,28 @@ fn a_closed_pipe_hides_no_failure() {
     let each = ["produce", "t", "--report", "each"];
     assert_eq!(unread(&cluster, &each, "a\nb\n").status.code(), Some(0), "all was delivered");
     cluster.kurier(&["cluster", "kill", "2"], "");
-    assert_eq!(unread(&cluster, &["cluster", "health"], "").status.code(), Some(10));
+    for health in [&["cluster", "health"][..], &["cluster", "health", "--watch"]] {
+        assert_eq!(unread(&cluster, health, "").status.code(), Some(10), "{health:?}");
+    }
+    let health = ["--timeout", "1s", "cluster", "health", "--exit-when-healthy"];
+    assert_eq!(unread(&cluster, &health, "").status.code(), Some(10), "it never was");
     let watch = ["group", "lag", "nobody", "--watch", "--every", "100ms"];
     assert_eq!(unread(&cluster, &watch, "").status.code(), Some(1), "there is no such group");
     let completion = unread(&cluster, &["completion", "bash"], "");
     assert_eq!((completion.status.code(), said(&completion)), (Some(0), String::new()));
+}
+
+#[test]
+fn a_tail_that_is_read_no_longer_says_what_it_could_not_read() {
+    let cluster = Cluster::run(&["t:1"]);
+    cluster.kurier(&["produce", "t", "--input", "raw"], "no message\n");
+    let tail = ["topic", "tail", "t", "--from", "earliest"];
+    let mut process = cluster.command(&tail).spawn().unwrap();
+    let mut out = BufReader::new(process.stdout.take().unwrap());
+    out.read_line(&mut String::new()).unwrap();
+    drop(out);
+    let ended = process.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{}", said(&ended));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `kurier topic tail`: prints what comes, and commits nothing.
 
-use std::io::{self, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use kurier::{
@@ -22,33 +23,38 @@ use crate::signals::Signals;
 /// When the topic can't be read any more, or nobody reads what is printed.
 pub async fn run(reader: TopicReader, decode: Decode, signals: &Signals) -> anyhow::Result<Exit> {
     let (runtime, drain) = (Handle::current(), signals.drain.clone());
+    let unreadable = Arc::new(AtomicU64::new(0));
+    let tail = Tail { line: Vec::new(), unreadable: Arc::clone(&unreadable) };
     // A write waits for whoever reads; that must not keep the command from ending.
     let unread = output::nobody_reads();
-    let printing = print_all(reader, decode, drain);
+    let printing = print_all(tail, reader, decode, drain);
     let printing = tokio::task::spawn_blocking(move || runtime.block_on(printing));
     let stuck = async {
         signals.drain.cancelled().await;
         tokio::time::sleep(LAST_WRITE).await;
     };
-    let unreadable = tokio::select! {
-        printed = printing => printed??,
-        () = stuck => 0,
+    tokio::select! {
+        printed = printing => match printed? {
+            Err(error) if output::is_of_unread(&error) => {}
+            printed => printed?,
+        },
+        () = stuck => {}
         // Without this it would be noticed at the next message, which may never come.
-        () = unread => return Ok(Exit::Done),
-    };
-    Ok(if 0 < unreadable { Exit::Failed } else { signals.exit() })
+        () = unread => {}
+    }
+    let failed = 0 < unreadable.load(Ordering::Relaxed);
+    Ok(if failed { Exit::Failed } else { signals.exit() })
 }
 
 /// What a write that is under way gets after a signal.
 const LAST_WRITE: Duration = Duration::from_secs(2);
 
-/// How many could not be read.
 async fn print_all(
+    mut tail: Tail,
     mut reader: TopicReader,
     decode: Decode,
     drain: CancellationToken,
-) -> anyhow::Result<u64> {
-    let mut tail = Tail { out: io::stdout(), line: Vec::new(), unreadable: 0 };
+) -> anyhow::Result<()> {
     loop {
         let record = tokio::select! {
             biased;
@@ -65,13 +71,13 @@ async fn print_all(
         }
     }
     reader.close().await;
-    Ok(tail.unreadable)
+    Ok(())
 }
 
 struct Tail {
-    out: io::Stdout,
     line: Vec<u8>,
-    unreadable: u64,
+    /// Counted where it is known also when printing is given up.
+    unreadable: Arc<AtomicU64>,
 }
 
 impl Tail {
@@ -81,13 +87,12 @@ impl Tail {
         match Received::decode(decoder, record.clone()) {
             Ok(received) => line::write(&mut self.line, &received)?,
             Err(error) => {
-                self.unreadable += 1;
+                self.unreadable.fetch_add(1, Ordering::Relaxed);
                 tracing::error!("{error}");
                 let value = record.value().cloned();
                 line::write(&mut self.line, &Received::new(record, value))?;
             }
         }
-        self.out.write_all(&self.line)?;
-        Ok(self.out.flush()?)
+        Ok(output::bytes(&self.line)?)
     }
 }

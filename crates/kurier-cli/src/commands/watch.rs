@@ -54,8 +54,11 @@ pub async fn look(
                 (Sight { text: text + "\n", objects }, Exit::of(&error))
             }
         };
-        show(sight, redraws)?;
         last = Some(exit);
+        match show(sight, redraws) {
+            Err(error) if output::is_unread(&error) => break,
+            shown => shown?,
+        }
         tokio::select! {
             () = signals.drain.cancelled() => break,
             () = tokio::time::sleep(watch.every) => {}

@@ -67,7 +67,7 @@ async fn follow(
     form: Output,
     signals: &Signals,
 ) -> anyhow::Result<Exit> {
-    let mut last: Option<Health> = None;
+    let (mut last, mut is_over) = (None::<Health>, false);
     while !signals.drain.is_cancelled() {
         let health = tokio::select! {
             () = signals.drain.cancelled() => break,
@@ -76,12 +76,21 @@ async fn follow(
             () = until.over(), if last.is_some() => break,
         };
         if last.as_ref() != Some(&health) {
-            health.print(form)?;
+            match health.print(form) {
+                Err(error) if output::is_unread(&error) => {
+                    // Who waits for health need not read of it; who watches has seen enough.
+                    is_over = matches!(until, Until::Stopped);
+                }
+                printed => printed?,
+            }
         }
         if matches!(until, Until::Healthy(_)) && health.exit() == Exit::Done {
             return Ok(Exit::Done);
         }
         last = Some(health);
+        if is_over {
+            break;
+        }
         tokio::select! {
             () = signals.drain.cancelled() => {}
             () = until.over() => break,

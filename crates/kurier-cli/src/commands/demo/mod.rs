@@ -26,6 +26,7 @@ pub use window::Wanted;
 use witness::Witness;
 
 use crate::exit::UsageError;
+use crate::output;
 use crate::settings::{Settings, Source};
 
 /// What the user asked for.
@@ -104,7 +105,7 @@ pub async fn run(demo: Demo, interrupted: CancellationToken) -> anyhow::Result<b
         }
     }
     story.end();
-    report.write(demo.json)?;
+    output::unless_unread(report.write(demo.json))?;
     if demo.keep && !interrupted.is_cancelled() {
         stage.keep(&story, &interrupted).await;
     }

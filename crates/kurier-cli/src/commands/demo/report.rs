@@ -1,12 +1,12 @@
 //! The end: a table and a verdict, or one JSON object.
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use kurier::{GroupJudgement, Judgement};
 use serde_json::json;
 
 use super::witness::{BATCH, SINGLE, Witness};
+use crate::output;
 
 /// What came of a run.
 #[derive(Debug)]
@@ -58,8 +58,7 @@ impl Report {
     /// # Errors
     /// When standard output cannot be written.
     pub fn write(&self, json: bool) -> std::io::Result<()> {
-        let mut out = std::io::stdout().lock();
-        if json { writeln!(out, "{}", self.json()) } else { out.write_all(self.table().as_bytes()) }
+        if json { output::json(&self.json()) } else { output::text(&self.table()) }
     }
 
     fn json(&self) -> serde_json::Value {

@@ -38,10 +38,10 @@ pub(super) async fn run(
         census.count(record?);
     };
     reader.close().await;
-    match global.output {
-        Output::Json => output::json(&as_json(&topic, &census))?,
-        Output::Table => output::text(&as_text(&topic, &census, by))?,
-    }
+    output::unless_unread(match global.output {
+        Output::Json => output::json(&as_json(&topic, &census)),
+        Output::Table => output::text(&as_text(&topic, &census, by)),
+    })?;
     if !whole {
         tracing::error!("incomplete: stopped before the end of the topic");
         return Ok(Exit::Incomplete);

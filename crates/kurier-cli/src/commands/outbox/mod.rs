@@ -35,7 +35,7 @@ pub async fn run(
         OutboxCommand::Verify { dir } => {
             OutboxStatus::look_for(&dir)?;
             let status = OutboxStatus::read(&dir)?;
-            print(&dir, &status, global.output)?;
+            output::unless_unread(print(&dir, &status, global.output))?;
             let whole = status.damaged.is_empty() && status.kept.is_empty();
             Ok(if whole { Exit::Done } else { Exit::Loss })
         }
