@@ -3,8 +3,9 @@
 
 mod cluster;
 
-use std::io::Read;
-use std::process::{Child, Command};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use cluster::Cluster;
@@ -104,4 +105,34 @@ fn a_tail_whose_pipe_is_full_ends_with_one_signal() {
     terminate(&process);
     let (code, said) = end(process, SOON);
     assert_eq!(code, Some(143), "{said}");
+}
+
+/// Of a pipe that waits nobody knows whether there is more; a file behind it is there.
+#[test]
+fn a_producer_whose_input_waits_leaves_the_files_behind_it_and_nothing_else() {
+    let cluster = Cluster::run(&["t:1"]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (fifo, later, empty) = (path("fifo"), path("later"), path("empty"));
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    std::fs::write(&later, "2\n").unwrap();
+    std::fs::write(&empty, "").unwrap();
+    let inputs: [(&[&str], i32); 3] =
+        [(&[&fifo, "-", &empty, &later], 4), (&[&fifo, "-", &empty], 143), (&["-"], 143)];
+    for (files, code) in inputs {
+        let args = [&["produce", "t", "--report", "each"], files].concat();
+        let mut process = cluster.command(&args).stdin(Stdio::piped()).spawn().unwrap();
+        let mut waits: Box<dyn Write> = match files {
+            ["-"] => Box::new(process.stdin.take().unwrap()),
+            _ => Box::new(File::options().write(true).open(&fifo).unwrap()),
+        };
+        waits.write_all(b"1\n").unwrap();
+        let mut out = BufReader::new(process.stdout.take().unwrap());
+        out.read_line(&mut String::new()).unwrap();
+        terminate(&process);
+        let (ended, said) = end(process, SOON);
+        assert_eq!(ended, Some(code), "{files:?}: {said}");
+        let told = said.contains(&format!("stopped before {later}:1;"));
+        assert_eq!(told, code == 4, "{files:?}: {said}");
+    }
 }

@@ -5,14 +5,29 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::mpsc;
 
 use crate::args::{Input, ProduceArgs, Sample};
 use crate::exit::UsageError;
 
-/// Lines in chunks; an error is that of one file, and the others go on.
-pub(super) type Lines = mpsc::Receiver<io::Result<Vec<Line>>>;
+/// Lines in chunks, none of them empty; an error is that of one file, and the others go on.
+pub(super) struct Lines {
+    pub(super) chunks: mpsc::Receiver<io::Result<Vec<Line>>>,
+    /// None for samples.
+    pub(super) files: Vec<PathBuf>,
+    pub(super) at: Arc<At>,
+}
+
+/// Where the reading is: what is before was handed on.
+#[derive(Default)]
+pub(super) struct At {
+    /// Which of the files.
+    pub(super) file: AtomicUsize,
+    /// The first line of the chunk that comes next.
+    pub(super) line: AtomicU64,
+}
 
 /// A line with where it comes from.
 pub(super) struct Line {
@@ -34,14 +49,24 @@ pub(super) const LINE_BYTES_MAX: u64 = 4 << 20;
 
 /// Lines of the files, of standard input, or samples, read ahead on a thread of their own.
 pub(super) fn source(args: &ProduceArgs) -> Lines {
-    let (out, lines) = mpsc::channel(AHEAD);
-    let (files, sample, input) = (args.files.clone(), args.sample, args.input);
+    let (chunks, lines) = mpsc::channel(AHEAD);
+    let (sample, input, at) = (args.sample, args.input, Arc::default());
+    let files = match (sample, &args.files[..]) {
+        (None, []) => vec![PathBuf::from("-")],
+        (_, files) => files.to_vec(),
+    };
+    let lines = Lines { chunks: lines, files: files.clone(), at: Arc::clone(&at) };
+    let out = Out { chunks, at };
     // Ends with the input, or when nobody takes its lines; a read of a terminal ends with the process.
     tokio::task::spawn_blocking(move || match sample {
         Some(Sample::Count(count)) => samples(count, &out),
         Some(Sample::Endless) => samples(u64::MAX, &out),
-        None if files.is_empty() => read_file(Path::new("-"), input, &out),
-        None => files.iter().for_each(|file: &PathBuf| read_file(file, input, &out)),
+        None => {
+            for (index, file) in files.iter().enumerate() {
+                out.opens(index);
+                read_file(file, input, &out);
+            }
+        }
     });
     lines
 }
@@ -67,18 +92,40 @@ pub(super) fn check(files: &[PathBuf]) -> Result<(), UsageError> {
     Ok(())
 }
 
-type Out = mpsc::Sender<io::Result<Vec<Line>>>;
+/// The other end of [`Lines`].
+struct Out {
+    chunks: mpsc::Sender<io::Result<Vec<Line>>>,
+    at: Arc<At>,
+}
+
+impl Out {
+    fn opens(&self, file: usize) {
+        self.at.file.store(file, Ordering::Relaxed);
+        self.at.line.store(1, Ordering::Relaxed);
+    }
+
+    /// A chunk begins with this line.
+    fn begins(&self, line: u64) {
+        self.at.line.store(line, Ordering::Relaxed);
+    }
+
+    /// False when nobody takes it, which is only when the command is ending.
+    fn send(&self, chunk: io::Result<Vec<Line>>) -> bool {
+        self.chunks.blocking_send(chunk).is_ok()
+    }
+}
 
 fn samples(count: u64, out: &Out) {
     let file: Arc<str> = "sample".into();
     let mut numbers = 1..=count;
     loop {
+        out.begins(*numbers.start());
         let line = |number| {
             let bytes = format!("Test message {number}").into_bytes();
             Line { file: Arc::clone(&file), number, bytes, cut: false }
         };
         let chunk: Vec<Line> = numbers.by_ref().take(CHUNK_LINES).map(line).collect();
-        if chunk.is_empty() || out.blocking_send(Ok(chunk)).is_err() {
+        if chunk.is_empty() || !out.send(Ok(chunk)) {
             return;
         }
     }
@@ -94,8 +141,7 @@ fn read_file(path: &Path, input: Input, out: &Out) {
         read_lines(File::open(path)?, input, &name, out)
     };
     if let Err(error) = read() {
-        // Nobody takes it only when the command is ending.
-        let _ = out.blocking_send(Err(failed(error)));
+        out.send(Err(failed(error)));
     }
 }
 
@@ -106,6 +152,9 @@ fn read_lines(from: impl Read, input: Input, name: &Arc<str>, out: &Out) -> io::
     let mut chunk = Vec::new();
     let mut ended = Ok(());
     for number in 1.. {
+        if chunk.is_empty() {
+            out.begins(number);
+        }
         match read_line(&mut from, input) {
             Ok(None) => break,
             Ok(Some((bytes, _))) if bytes.is_empty() => {}
@@ -120,14 +169,13 @@ fn read_lines(from: impl Read, input: Input, name: &Arc<str>, out: &Out) -> io::
         let waits = !from.buffer().contains(&b'\n');
         if (waits || chunk.len() == CHUNK_LINES)
             && !chunk.is_empty()
-            && out.blocking_send(Ok(std::mem::take(&mut chunk))).is_err()
+            && !out.send(Ok(std::mem::take(&mut chunk)))
         {
             return Ok(());
         }
     }
     if !chunk.is_empty() {
-        // Nobody takes it only when the command is ending.
-        let _ = out.blocking_send(Ok(chunk));
+        out.send(Ok(chunk));
     }
     ended
 }

@@ -6,6 +6,7 @@ mod input;
 mod outcome;
 mod outgoing;
 mod patience;
+mod rest;
 mod tally;
 
 use std::num::NonZeroU64;
@@ -159,12 +160,10 @@ impl<'a> Sending<'a> {
             None => None,
         };
         // Only a signal leaves lines behind, and it is the end of samples without end.
-        Ok(match self.args.sample {
-            Some(Sample::Endless) => None,
-            _ => {
-                let mut unread = || first_of(self.lines.try_recv().ok()?.ok()?);
-                unaccepted.or(self.next_line).or_else(&mut unread)
-            }
+        Ok(match (self.args.sample, unaccepted.or(self.next_line)) {
+            (Some(Sample::Endless), _) => None,
+            (_, Some(place)) => Some(place),
+            (_, None) => self.lines.left(|error| self.tally.unread(error)).await,
         })
     }
 }
@@ -271,22 +270,15 @@ async fn producer(
     Ok((builder.build().await?, health))
 }
 
-fn first_of(chunk: Vec<Line>) -> Option<Place> {
-    chunk.into_iter().next().map(|line| (line.file, line.number))
-}
-
 async fn next(lines: &mut Lines, signals: &Signals, tally: &Tally) -> Option<Vec<Line>> {
     loop {
         tokio::select! {
             biased;
             () = signals.drain.cancelled() => return None,
-            line = lines.recv() => match line? {
+            line = lines.chunks.recv() => match line? {
                 Ok(chunk) => return Some(chunk),
-                // Said where it happened; the other files go on.
-                Err(error) => {
-                    tally.unread.fetch_add(1, Ordering::Relaxed);
-                    tracing::error!("{error}");
-                }
+                // The other files go on.
+                Err(error) => tally.unread(&error),
             },
         }
     }

@@ -1,5 +1,6 @@
 //! Counts what becomes of lines and messages, and reports each where that is wanted.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use kurier::DeliveryReport;
@@ -31,6 +32,12 @@ impl Tally {
     pub(super) fn bad(&self, file: &str, number: u64, reason: &str) {
         self.bad.fetch_add(1, Ordering::Relaxed);
         tracing::error!("{file}:{number}: {reason}");
+    }
+
+    /// A file that could not be read to its end.
+    pub(super) fn unread(&self, error: &io::Error) {
+        self.unread.fetch_add(1, Ordering::Relaxed);
+        tracing::error!("{error}");
     }
 
     /// Accepted, and nobody has told what became of it; what had failed before is not counted.
