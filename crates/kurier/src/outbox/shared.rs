@@ -79,6 +79,8 @@ pub(super) struct Found {
 
 pub(super) struct State {
     pub(super) index: Index,
+    /// The one behind the last message that is written and as safe as was asked for.
+    pub(super) accepted: Sequence,
     pub(super) ages: Ages,
     /// Frames that wait to be written, and the batch that waits for them.
     pub(super) pending: Vec<u8>,
@@ -157,6 +159,13 @@ impl Outbox {
         self.shared.lock().index.undelivered_before(end)
     }
 
+    /// How many are undelivered of those that were accepted: of what waits for a disk that hangs nobody
+    /// knows.
+    pub(crate) fn kept(&self) -> u64 {
+        let state = self.shared.lock();
+        state.index.undelivered_before(state.accepted)
+    }
+
     /// Waits until something may have been settled since `check` said false.
     pub(crate) async fn until(&self, check: impl Fn(&Self) -> bool) {
         loop {
@@ -215,9 +224,10 @@ impl Shared {
         teller: Teller,
         Found { index, ages, put_aside }: Found,
     ) -> Self {
-        let bytes = index.bytes();
+        let (bytes, accepted) = (index.bytes(), index.next());
         let state = State {
             index,
+            accepted,
             ages,
             pending: Vec::new(),
             batch: Arc::default(),

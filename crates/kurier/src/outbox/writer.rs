@@ -178,6 +178,7 @@ impl Writer {
 
     fn written(&mut self) {
         let mut state = self.shared.lock();
+        state.accepted = self.log.accepted();
         state.apply(self.log.changes());
         match state.trouble {
             Some(Trouble::Disk(_)) => self.shared.no_trouble(state),

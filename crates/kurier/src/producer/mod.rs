@@ -310,10 +310,7 @@ impl MessageProducer {
         };
         *end = None;
         match &self.keeper {
-            Some(keeper) => {
-                let kept = keeper.outbox.undelivered_before(keeper.outbox.next());
-                CloseReport { unsent: Vec::new(), kept }
-            }
+            Some(keeper) => CloseReport { unsent: Vec::new(), kept: keeper.outbox.kept() },
             None => CloseReport { unsent, kept: 0 },
         }
     }

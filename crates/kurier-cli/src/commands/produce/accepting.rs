@@ -1,15 +1,16 @@
 //! Messages whose place is taken and that are not on disk yet: many wait at once, so that one fsync
 //! serves them all.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use kurier::{Acceptance, MessageProducer, SendError};
+use kurier::{Acceptance, MessageProducer, NotAccepting, SendError};
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+use super::Place;
 use super::input::Line;
 use super::outgoing::Outgoing;
 use super::tally::Tally;
@@ -23,6 +24,8 @@ pub(super) struct Accepting {
     waiting: mpsc::Sender<Waiting>,
     told: Option<JoinHandle<Option<Unaccepted>>>,
     unaccepted: Option<Unaccepted>,
+    /// Whose acceptance is awaited.
+    awaited: Arc<Mutex<Option<Place>>>,
 }
 
 /// The first line that was not accepted, though others may be, and why.
@@ -44,8 +47,10 @@ impl Accepting {
         let (waiting, queue) = mpsc::channel(WAITING_MAX);
         // Without an outbox a message is in memory alone: only its delivery is worth a line.
         let tells = args.outbox.dir.is_some() && args.report == ReportKind::Each;
-        let told = tell(queue, Arc::clone(tally), tells.then(|| args.topic.clone()));
-        Self { waiting, told: Some(tokio::spawn(told)), unaccepted: None }
+        let awaited = Arc::default();
+        let told =
+            tell(queue, Arc::clone(tally), tells.then(|| args.topic.clone()), Arc::clone(&awaited));
+        Self { waiting, told: Some(tokio::spawn(told)), unaccepted: None, awaited }
     }
 
     /// Sends one message.
@@ -100,9 +105,15 @@ impl Accepting {
         }
     }
 
-    /// What was not accepted because the end came first.
+    /// What was not accepted because the end came first; a disk that hangs has not answered by then.
     pub(super) fn unaccepted(self) -> Option<Unaccepted> {
-        self.unaccepted
+        let awaited = lock(&self.awaited).take();
+        let awaited = awaited.map(|(file, number)| Unaccepted {
+            file,
+            number,
+            error: NotAccepting::Closed.into(),
+        });
+        self.unaccepted.or(awaited)
     }
 }
 
@@ -110,10 +121,14 @@ async fn tell(
     mut queue: mpsc::Receiver<Waiting>,
     tally: Arc<Tally>,
     topic: Option<String>,
+    awaited: Arc<Mutex<Option<Place>>>,
 ) -> Option<Unaccepted> {
     while let Some(Waiting { acceptance, id, file, number }) = queue.recv().await {
         let ticket = acceptance.ticket().map(|ticket| ticket.0);
-        match acceptance.await {
+        *lock(&awaited) = Some((Arc::clone(&file), number));
+        let answer = acceptance.await;
+        *lock(&awaited) = None;
+        match answer {
             // Its outcome goes to the tally.
             Ok(delivery) => drop(delivery),
             Err(error) if is_of_this_message(&error) => {
@@ -129,6 +144,10 @@ async fn tell(
         }
     }
     None
+}
+
+fn lock(awaited: &Mutex<Option<Place>>) -> MutexGuard<'_, Option<Place>> {
+    awaited.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether the next message may fare better.

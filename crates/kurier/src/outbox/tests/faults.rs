@@ -18,6 +18,8 @@ pub(super) struct Faults {
     syncs: Mutex<Option<u64>>,
     /// No file can be made: the folder is read-only.
     read_only: AtomicUsize,
+    /// No sync comes back.
+    hangs: AtomicUsize,
     synced: AtomicU64,
     /// Which files they were of, by the names they had then.
     synced_files: Mutex<Vec<PathBuf>>,
@@ -106,6 +108,9 @@ impl Append for FaultyFile {
     }
 
     fn sync(&mut self) -> io::Result<()> {
+        while self.faults.hangs.load(Ordering::SeqCst) != 0 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         let path = self.path();
         let length = std::fs::metadata(&path)?.len();
         if let Some(left) = &mut *self.faults.syncs.lock().unwrap() {
@@ -427,10 +432,26 @@ async fn whoever_waits_for_a_disk_that_fails_hears_of_the_end() {
             within("an answer", async { tokio::join!(used.send("message 1"), ends) }).await;
         let stored = if mended { numbers(3) } else { numbers(1) };
         assert_eq!((first.is_ok(), behind.is_ok()), (mended, mended));
-        let next = used.outbox.next();
-        assert_eq!(used.outbox.undelivered_before(next), stored.len() as u64, "what is kept");
+        assert_eq!(used.outbox.kept(), stored.len() as u64);
         assert_eq!(Used::open(dir.path()).values(), stored);
     }
+}
+
+/// Nobody was told that it is safe.
+#[tokio::test]
+async fn what_a_disk_that_hangs_has_not_taken_does_not_count_as_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let (faults, disk) = faulty();
+    let used = Used::on(disk, &OutboxConfig::from(dir.path()).sync(OutboxSync::Always));
+    used.send("message 0").await.unwrap();
+    faults.hangs.store(1, Ordering::SeqCst);
+    let headers = Headers::new();
+    let waits = used.outbox.take(&entry("message 1", &headers), |_| {}).await.unwrap();
+    used.outbox.end(Duration::from_millis(200));
+    assert_eq!(used.outbox.kept(), 1);
+    faults.hangs.store(0, Ordering::SeqCst);
+    within("the disk", waits).await.unwrap();
+    assert_eq!(used.outbox.kept(), 2);
 }
 
 #[tokio::test]
