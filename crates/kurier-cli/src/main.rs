@@ -1,6 +1,7 @@
 //! The binary `kurier`: reads the command line, runs the command, and ends with a code that is true.
 
 mod args;
+mod closed;
 mod commands;
 mod exit;
 mod output;

@@ -1,18 +1,13 @@
 //! Standard output: tables for people, JSON for programs. A closed pipe is not an error of ours.
 
-use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use rustix::fs::{OFlags, fcntl_getfl};
 use serde_json::Value;
 use tokio::io::Interest;
 use tokio::net::unix::pipe;
-
-use crate::exit::UsageError;
 
 /// One line of JSON.
 ///
@@ -109,30 +104,6 @@ struct OfOurs(io::Error);
 
 fn of_ours(error: io::Error) -> io::Error {
     io::Error::new(error.kind(), OfOurs(error))
-}
-
-/// For what stands on standard output alone: refuses one that was closed when this process began. Rust's
-/// runtime opens /dev/null in its place, for reading and writing, and all that is written seems to arrive.
-/// A shell's `>/dev/null` is open for writing only, and meant.
-///
-/// # Errors
-/// When it was closed; `what` would come of it.
-pub fn refuse_closed(what: &str) -> Result<(), UsageError> {
-    // One that can't be asked is none that the runtime opened.
-    if !leads_nowhere().unwrap_or(false) {
-        return Ok(());
-    }
-    Err(UsageError(format!(
-        "standard output is closed, or /dev/null that is open for reading too: {what}; send it to a file or a pipe, or          say that it is meant by a shell's >/dev/null"
-    )))
-}
-
-fn leads_nowhere() -> io::Result<bool> {
-    let out = io::stdout().as_fd().try_clone_to_owned()?;
-    let mode = fcntl_getfl(&out)? & OFlags::RWMODE;
-    let (out, null) = (File::from(out).metadata()?, fs::metadata("/dev/null")?);
-    let is_null = out.file_type().is_char_device() && out.rdev() == null.rdev();
-    Ok(is_null && mode == OFlags::RDWR)
 }
 
 /// Waits until whoever read standard output is gone, as `tail` does: a pipe or a terminal says so without a

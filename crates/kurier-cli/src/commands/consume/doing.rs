@@ -15,8 +15,8 @@ use super::print::Out;
 use super::scarcity::Scarcity;
 use super::webhook::Webhook;
 use crate::args::{Global, HandleArgs};
+use crate::closed;
 use crate::exit::UsageError;
-use crate::output;
 
 /// One of the three.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ impl Doing {
                 let reason = "--envelope and --handler-timeout go with --exec or --webhook";
                 return Err(UsageError(reason.to_owned()));
             }
-            output::refuse_closed("messages would count as handled that nobody sees")?;
+            closed::refuse_closed_output("messages would count as handled that nobody sees")?;
             return Ok(Self::Print(Out::new(stop)));
         };
         let endpoint = Endpoint::read(url, args.webhook_auth_file.as_deref())?;

@@ -12,6 +12,7 @@ use super::members::refuse_members;
 use super::plan::{Goal, Present, Step};
 use super::saved;
 use crate::args::{Chosen, Output, Place, ResetArgs};
+use crate::closed;
 use crate::commands::missing::explained;
 use crate::exit::{Exit, UsageError};
 use crate::output::{self, counted, known};
@@ -22,7 +23,7 @@ use crate::output::{self, counted, known};
 /// When it cannot be done; nothing is changed then.
 pub async fn run(args: ResetArgs, admin: &Admin, form: Output) -> anyhow::Result<Exit> {
     if args.export {
-        output::refuse_closed("the offsets would be saved nowhere")?;
+        closed::refuse_closed_output("the offsets would be saved nowhere")?;
     }
     let saved = saved_in(&args)?;
     let group = described(admin, &args.group).await?;
