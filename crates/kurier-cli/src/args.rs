@@ -504,7 +504,8 @@ pub struct ConsumeArgs {
     /// two it does in any case
     #[arg(long)]
     pub wait_for_topic: bool,
-    /// Where a group without commits starts: earliest, latest, or an RFC 3339 time
+    /// Where a group without commits starts: earliest, latest, or an RFC 3339 time. A partition that is added
+    /// later begins at its first message
     #[arg(long, default_value = "earliest", value_parser = from)]
     pub from: kurier::StartFrom,
     /// What the values are

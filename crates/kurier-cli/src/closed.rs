@@ -1,27 +1,28 @@
-//! Whether standard output was closed when this process began.
+//! Whether standard output was closed, or open for reading only, when this process began.
 //!
 //! Rust's runtime opens /dev/null in place of a standard stream that is closed, before `main`, and all that is written
 //! seems to arrive. One that was given, as a shell's `>/dev/null`, looks the same by then. So it is asked before the
-//! runtime begins.
+//! runtime begins. That a stream can't be written to at all (`EBADF`) is no error to std, either.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::io::{Errno, fcntl_getfd};
+use rustix::fs::{OFlags, fcntl_getfl};
+use rustix::io::Errno;
 
 use crate::exit::UsageError;
 
-static WAS_CLOSED: AtomicBool = AtomicBool::new(false);
+static UNWRITABLE: AtomicBool = AtomicBool::new(false);
 
-/// For what stands on standard output alone: refuses one that was closed.
+/// For what stands on standard output alone: refuses one that nothing can be written to.
 ///
 /// # Errors
-/// When it was; `what` would come of it.
+/// When it is such a one; `what` would come of it.
 pub fn refuse_closed_output(what: &str) -> Result<(), UsageError> {
-    if !WAS_CLOSED.load(Ordering::Relaxed) {
+    if !UNWRITABLE.load(Ordering::Relaxed) {
         return Ok(());
     }
     Err(UsageError(format!(
-        "standard output is closed: {what}; send it to a file or a pipe, or to /dev/null if that is meant"
+        "standard output is closed, or open for reading only: {what}; send it to a file or a pipe, or to /dev/null if that is meant"
     )))
 }
 
@@ -34,7 +35,9 @@ static BEFORE_THE_RUNTIME: extern "C" fn() = ask;
 
 /// One system call, and nothing of std that must have begun.
 extern "C" fn ask() {
-    if fcntl_getfd(rustix::stdio::stdout()) == Err(Errno::BADF) {
-        WAS_CLOSED.store(true, Ordering::Relaxed);
-    }
+    let unwritable = match fcntl_getfl(rustix::stdio::stdout()) {
+        Ok(flags) => flags & OFlags::RWMODE == OFlags::RDONLY,
+        Err(error) => error == Errno::BADF,
+    };
+    UNWRITABLE.store(unwritable, Ordering::Relaxed);
 }

@@ -56,9 +56,11 @@ fn a_closed_standard_output_is_refused_where_printing_is_what_commits() {
     assert_eq!(produced.status.code(), Some(0), "{}", said(&produced));
     for kind in ["single", "batch"] {
         let consume = ["consume", kind, "t", "--exit-at-end"];
-        let ended = redirected(&cluster, &consume, ">&-");
-        assert_eq!(ended.status.code(), Some(2), "{kind}: {}", said(&ended));
-        assert!(said(&ended).contains("standard output is closed"), "{kind}: {}", said(&ended));
+        for nowhere in [">&-", "1</dev/null"] {
+            let ended = redirected(&cluster, &consume, nowhere);
+            assert_eq!(ended.status.code(), Some(2), "{kind}: {}", said(&ended));
+            assert!(said(&ended).contains("standard output is closed"), "{kind}: {}", said(&ended));
+        }
         let all = cluster.objects(&consume);
         assert_eq!(all.len(), 50, "{kind}: nothing was committed");
     }

@@ -134,12 +134,17 @@ fn commit_list(
         list.add_partition_offset(topic, partition.0, rdkafka::Offset::Offset(offset.0))
             .map_err(|_| CommitFailure::Refused(RDKafkaErrorCode::InvalidArgument))?;
     }
+    put_notes(&list, note);
+    Ok(list)
+}
+
+/// What is to be stored beside the positions of a list that has no such thing yet.
+fn put_notes(list: &TopicPartitionList, note: impl Fn(&str) -> Option<String>) {
     for mut element in list.elements() {
         if let Some(note) = note(element.topic()) {
             element.set_metadata(note);
         }
     }
-    Ok(list)
 }
 
 /// A reference to one of librdkafka's queues.

@@ -1,10 +1,12 @@
 //! The embedded cluster as a [`TestCluster`].
 
+use std::time::{Duration, Instant};
+
 use anyhow::Context as _;
 use kurier::NodeId;
-use kurier_broker::{EmbeddedCluster, Faults};
+use kurier_broker::{EmbeddedCluster, Faults, NodeError};
 
-use super::{Asked, Done, Kind, TestCluster};
+use super::{Asked, Done, Kind, PATIENCE, TestCluster};
 use crate::proxy::Route;
 
 /// Three nodes in this process.
@@ -23,6 +25,19 @@ impl Embedded {
         let cluster = EmbeddedCluster::builder().start().await?;
         let bootstrap = cluster.bootstrap();
         Ok(Self { cluster, bootstrap })
+    }
+
+    /// Starts a node where it was. A client of another test may have its port for the moment.
+    async fn start_again(&self, node: i32) -> anyhow::Result<()> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match self.cluster.start(node).await {
+                Err(NodeError::Listen { .. }) if Instant::now() < end => {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                started => return started.context("start"),
+            }
+        }
     }
 }
 
@@ -48,13 +63,13 @@ impl TestCluster for Embedded {
     }
 
     fn start(&self, node: NodeId) -> Done<'_> {
-        Box::pin(async move { self.cluster.start(node.0).await.context("start") })
+        Box::pin(async move { self.start_again(node.0).await })
     }
 
     fn start_all(&self) -> Done<'_> {
         Box::pin(async move {
             for node in self.cluster.info().nodes.iter().filter(|node| !node.up) {
-                self.cluster.start(node.node).await.context("start")?;
+                self.start_again(node.node).await?;
             }
             Ok(())
         })

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kurier::{Closed, ConsumerEvent, Context, Ended, StartFrom};
 use kurier_tests::binary::Kurier;
-use kurier_tests::cluster::add_partitions;
+use kurier_tests::cluster::{add_partitions, admin};
 use kurier_tests::follow::Follower;
 use kurier_tests::scene::{Diary, Given, Scene, TOPIC, at, take};
 use kurier_tests::waits::{until, within};
@@ -79,31 +79,47 @@ async fn the_first_message_of_an_added_partition_is_handled_wherever_the_group_b
     scene.judge(&format!("written before the members knew: {knew:?} knew")).await;
 }
 
-/// Nobody of the group has seen the topic without it.
+/// Nobody of the group has seen the topic without it. What commits say of the group's beginning outlives a run that
+/// begins elsewhere, and an operator who moves the group.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_message_of_a_partition_that_was_added_while_no_member_ran_is_handled() {
     let scene = Scene::set("added-unseen", 2).await;
     scene.fill([0, 1], 5).await;
-    let member = |name| scene.run(scene.member(name).from(StartFrom::Latest), take);
-    let first = member("1");
-    scene.until_committed(&BTreeMap::from([(0, 5), (1, 5)])).await;
-    first.stop().await;
+    let groups = ["left-alone", "run-from-the-beginning", "moved-by-an-operator"];
+    let run = |group, from| scene.run(scene.member("1").group(group).from(from), take);
+    let run_until = async |group, from, commits: &[(i32, i64)]| {
+        let member = run(group, from);
+        scene.until_committed_by(group, &commits.iter().copied().collect()).await;
+        let diary = member.diary.clone();
+        member.stop().await;
+        diary
+    };
+    for group in groups {
+        run_until(group, StartFrom::Latest, &[(0, 5), (1, 5)]).await;
+    }
+    scene.fill([0, 1], 1).await;
+    run_until(groups[1], StartFrom::Earliest, &[(0, 6), (1, 6)]).await;
+    let admin = admin(scene.bootstrap()).unwrap();
+    let back = BTreeMap::from([(at(0), kurier::Offset(3)), (at(1), kurier::Offset(3))]);
+    let moved = within("moving", admin.set_group_offsets(groups[2], &back)).await.unwrap();
+    assert!(moved.values().all(Result::is_ok), "{moved:?}");
+    admin.close().await;
 
     add_partitions(&*scene.cluster, TOPIC, 4).await.unwrap();
     scene.fill_when_known(2, 10).await;
-    scene.fill([0], 1).await;
-    let second = member("2");
-    let all = BTreeMap::from([(0, 6), (1, 5), (2, 10)]);
-    scene.until_committed(&all).await;
-    assert_eq!(second.diary.handled(2), (0..10).collect::<Vec<_>>());
-    second.stop().await;
-    // It has passed on what it was told.
+    for group in groups {
+        let all = [(0, 6), (1, 6), (2, 10)];
+        let diary = run_until(group, StartFrom::Latest, &all).await;
+        assert_eq!(diary.handled(2), (0..10).collect::<Vec<_>>(), "{group}");
+    }
+    // They have passed on what they were told.
     add_partitions(&*scene.cluster, TOPIC, 5).await.unwrap();
     scene.fill_when_known(4, 7).await;
-    let third = member("3");
-    scene.until_committed(&all.into_iter().chain([(4, 7)]).collect()).await;
-    assert_eq!(third.diary.handled(4), (0..7).collect::<Vec<_>>());
-    third.stop().await;
+    for group in groups {
+        let all = [(0, 6), (1, 6), (2, 10), (4, 7)];
+        let diary = run_until(group, StartFrom::Latest, &all).await;
+        assert_eq!(diary.handled(4), (0..7).collect::<Vec<_>>(), "{group}");
+    }
     eprintln!("{:?}, added-unseen: 10 and 7 of the added partitions handled", scene.cluster.kind());
 }
 
@@ -142,7 +158,9 @@ async fn a_topic_that_is_made_anew_under_its_readers_is_handled_from_its_first_m
     let single = scene.run(scene.member("1").property(HELD_UP.0, HELD_UP.1), take);
     let batches = scene.batch_member("1").group("made-anew-batches");
     let batches = scene.run_batches(batches.property(HELD_UP.0, HELD_UP.1), |_, _| Ok(()));
-    let groups = ["made-anew", "made-anew-batches"];
+    let latest = scene.member("1").group("made-anew-latest").from(StartFrom::Latest);
+    let latest = scene.run(latest.property(HELD_UP.0, HELD_UP.1), take);
+    let groups = ["made-anew", "made-anew-batches", "made-anew-latest"];
     let all = |each| BTreeMap::from([(0, each), (1, each)]);
     for group in groups {
         scene.until_committed_by(group, &all(20)).await;
@@ -151,16 +169,16 @@ async fn a_topic_that_is_made_anew_under_its_readers_is_handled_from_its_first_m
     scene.make_topic_anew(2).await;
     scene.fill_when_known(0, 30).await;
     scene.fill_when_known(1, 30).await;
-    let new = |diary: &Diary, at| BTreeSet::from_iter(diary.handled(at).split_off(20));
+    let new = |diary: &Diary, at, old| BTreeSet::from_iter(diary.handled(at).split_off(old));
     let whole = (0..30).collect::<BTreeSet<i64>>();
-    for member in [&single, &batches] {
-        let handled = || [0, 1].into_iter().all(|at| new(&member.diary, at) == whole);
+    for (member, old) in [(&single, 20), (&batches, 20), (&latest, 0)] {
+        let handled = || [0, 1].into_iter().all(|at| new(&member.diary, at, old) == whole);
         until("all of the new topic is handled", handled).await;
     }
     for group in groups {
         scene.until_committed_by(group, &all(30)).await;
     }
-    for member in [single, batches] {
+    for member in [single, batches, latest] {
         let begun = member.diary.picked(|event| match event {
             ConsumerEvent::TopicReplaced { partition, beginning } => {
                 Some((partition.clone(), beginning.0))

@@ -114,7 +114,7 @@ impl Random {
     }
 }
 
-const MANY: usize = 20_000;
+const MANY: usize = 30_000;
 const SEEDS: u64 = 6;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -124,7 +124,7 @@ async fn replays_that_are_killed_and_go_on_lose_nothing_and_keep_the_order() {
     let mut killed_at = Vec::new();
     for seed in 0..SEEDS {
         let mut random = Random(seed);
-        let mut process = replay(&*cluster, &["--rate", "1000"]);
+        let mut process = replay(&*cluster, &["--rate", "2500"]);
         // One is killed amid its start, the others at work.
         if seed != 3 {
             let before = end(&*cluster).await;

@@ -3,6 +3,7 @@
 //! This is the operator's hand, not a consumer's: what is committed here is no account of what was handled.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rdkafka::error::RDKafkaErrorCode;
@@ -32,6 +33,7 @@ impl Admin {
             return Ok(BTreeMap::new());
         }
         let doing = format!("set the offsets of group {group}");
+        let begun = Arc::new(self.begun(group).await?);
         let wanted: Vec<_> =
             offsets.iter().map(|(partition, offset)| (partition.clone(), *offset)).collect();
         let passes = |code| ClientError::from_code("", code, "").is_retriable();
@@ -48,9 +50,10 @@ impl Admin {
             }
         };
         let ask = |left| {
-            let wanted = wanted.clone();
+            let (wanted, begun) = (wanted.clone(), Arc::clone(&begun));
             let asked = move |client: &_, group: &_| {
-                sys::set_offsets(client, group, &wanted, attempt(left))
+                let note = |topic: &str| begun.note(topic);
+                sys::set_offsets(client, group, &wanted, note, attempt(left))
             };
             async move {
                 let answer = self.calls.of_group(group, asked).await;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::{Admin, Broker, OffsetAt};
+use crate::commit::Begun;
 use crate::sys::{self, Answer, Fault, Request};
 use crate::{ClientError, Offset, TopicPartition};
 
@@ -201,6 +202,25 @@ impl Admin {
         let ask = |left| async move {
             let asked = move |client: &_, group: &_| sys::stored(client, group, attempt(left));
             offsets(&self.calls.of_group(group, asked).await?)
+        };
+        self.until(self.deadline(), &doing, ask, ClientError::is_retriable).await
+    }
+
+    /// How many partitions topics had when the group began, as its commits say.
+    pub(super) async fn begun(&self, group: &str) -> Result<Begun, ClientError> {
+        let doing = format!("read what the commits of group {group} say");
+        let ask = |left| async move {
+            let asked = move |client: &_, group: &_| sys::stored(client, group, attempt(left));
+            let answer = self.calls.of_group(group, asked).await?;
+            // An error that stands there for all of it is one.
+            offsets(&answer)?;
+            let mut begun = Begun::default();
+            for (partition, note) in answer.group_notes() {
+                if let Some(count) = Begun::read(&note) {
+                    begun.learn(&partition.topic, count);
+                }
+            }
+            Ok(begun)
         };
         self.until(self.deadline(), &doing, ask, ClientError::is_retriable).await
     }

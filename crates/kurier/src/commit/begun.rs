@@ -13,8 +13,8 @@ use crate::TopicPartition;
 #[derive(Debug, Default)]
 pub(crate) struct Begun(BTreeMap<Arc<str>, i32>);
 
-/// What is stored with a position, and a number behind it.
-const NOTE: &str = "kurier: partitions when the group began: ";
+/// What is stored with a position, and a number behind it; short, since brokers may limit it (`offset.metadata.max.bytes`).
+const NOTE: &str = "kurier:partitions=";
 
 impl Begun {
     /// The group began when `topic` had so many partitions. Members may have come one after another while partitions
@@ -76,13 +76,7 @@ mod tests {
 
     #[test]
     fn what_others_store_with_a_position_is_no_number() {
-        for note in [
-            &b""[..],
-            b"2",
-            b"kurier: ",
-            b"\xff\xfe",
-            b"kurier: partitions when the group began: x",
-        ] {
+        for note in [&b""[..], b"2", b"kurier: ", b"\xff\xfe", b"kurier:partitions=x"] {
             assert_eq!(Begun::read(note), None, "{note:?}");
         }
         let negative = format!("{NOTE}-1");

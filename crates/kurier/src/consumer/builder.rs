@@ -137,8 +137,8 @@ impl<K, D> ConsumerBuilder<K, D> {
     /// that a crash after that passes nothing over; until then this instance remembers it, also when it
     /// loses the partition and gets it back. A partition that is added to a topic after
     /// the group began is read from its beginning, whatever is said here and whoever runs then: commits say how many
-    /// partitions there were, beside their positions. Where they don't, since another tool has set the positions, that
-    /// holds for partitions that are added while this instance runs.
+    /// partitions there were, beside their positions. Where they don't, since another tool has set the positions, or an
+    /// earlier kurier has, that holds for partitions that are added while this instance runs.
     pub fn from(mut self, from: StartFrom) -> Self {
         self.config.from = from;
         self

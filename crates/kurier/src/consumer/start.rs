@@ -28,6 +28,8 @@ use crate::{ClientError, Offset, PartitionId, StartFrom, TopicPartition};
 
 /// Longest time for one question to the cluster.
 pub(super) const QUESTION: Duration = Duration::from_secs(2);
+/// Partitions in one question for offsets: what librdkafka does with an answer grows with their square.
+const ASKED_AT_ONCE: usize = 500;
 /// Pause between two rounds of questions.
 const AGAIN: Duration = Duration::from_millis(200);
 
@@ -74,6 +76,11 @@ impl Keeper {
         let Ok(metadata) = self.client.fetch_metadata(Some(topic), QUESTION) else { return false };
         self.waiting.heard_from_cluster(&self.common.listener);
         let found = metadata.topics().iter().find(|found| found.name() == topic);
+        let is_unled = |code: RDKafkaErrorCode| code == RDKafkaErrorCode::LeaderNotAvailable;
+        if found.and_then(|found| found.error()).is_some_and(|code| is_unled(code.into())) {
+            // There it is, and how many partitions it has is not said yet.
+            return false;
+        }
         let count = found.map_or(0, |found| found.partitions().len());
         let Ok(count @ 1..) = i32::try_from(count) else {
             self.waiting.for_topics(vec![topic.to_owned()], &self.common.listener);
@@ -135,22 +142,10 @@ impl Keeper {
             let partition = |number| TopicPartition::new(&**topic, PartitionId(number));
             (0..self.survey.count(topic)).map(partition).collect::<Vec<_>>()
         };
-        let all: Vec<_> = topics.iter().flat_map(of_topic).collect();
-        if !all.is_empty() {
-            self.beat();
-            let asked = all.iter().map(|one| (one, KafkaOffset::Invalid));
-            let committed = self.client.committed_offsets(list_of(asked)?, QUESTION)?;
-            for (partition, position) in answers(&committed) {
-                position.map_err(|error| {
-                    tracing::debug!(%partition, %error, "what the group has committed is not known");
-                    error
-                })?;
-            }
-            for (partition, note) in notes(&committed) {
-                if let Some(count) = Begun::read(&note) {
-                    self.committer.begun.learn(&partition.topic, count);
-                }
-            }
+        if !topics.is_empty() {
+            let all: BTreeSet<_> =
+                topics.iter().flat_map(of_topic).chain(partitions.to_vec()).collect();
+            self.uncommitted(&all.into_iter().collect::<Vec<_>>())?;
         }
         for topic in &topics {
             // It is not there yet, or nobody has begun with it.
@@ -161,11 +156,25 @@ impl Keeper {
         Ok(())
     }
 
-    fn look_up(&self, partitions: &[TopicPartition]) -> Result<Starts, KafkaError> {
+    /// A position that was stored and is not there went with its topic: one that has the name now is another one, of
+    /// which nothing is passed over.
+    fn see_topics_made_anew(&mut self, uncommitted: &[TopicPartition]) -> Result<(), KafkaError> {
+        let topics: BTreeSet<_> = uncommitted.iter().map(|one| Arc::clone(&one.topic)).collect();
+        let stored = self.committer.stored().keys().filter(|one| topics.contains(&one.topic));
+        for gone in self.uncommitted(&stored.cloned().collect::<Vec<_>>())? {
+            self.committer.begun.made_anew(&gone.topic);
+        }
+        Ok(())
+    }
+
+    fn look_up(&mut self, partitions: &[TopicPartition]) -> Result<Starts, KafkaError> {
+        let uncommitted = self.uncommitted(partitions)?;
+        if self.config.from != StartFrom::Earliest {
+            self.see_topics_made_anew(&uncommitted)?;
+        }
         let at_beginning = |one: &TopicPartition| {
             self.config.from == StartFrom::Earliest || !self.committer.begun.had(one)
         };
-        let uncommitted = self.uncommitted(partitions)?;
         // What was looked up before is where the group begins, though it has not stored it.
         let known = |one: &TopicPartition| Some((one.clone(), self.outsets.of(one)?));
         let known: BTreeMap<_, _> = uncommitted.iter().filter_map(known).collect();
@@ -177,11 +186,9 @@ impl Keeper {
         let mut starts = known;
         starts.extend(self.log_ends(&new)?);
         if let StartFrom::Time(time) = self.config.from {
-            self.beat();
             let time = KafkaOffset::Offset(time.as_millisecond());
             starts.extend(self.at_time(&new, time)?);
         }
-        self.beat();
         match self.at_time(&added, KafkaOffset::Beginning) {
             Ok(beginnings) => starts.extend(beginnings),
             Err(error) => tracing::info!(%error, "a beginning is left to librdkafka"),
@@ -190,17 +197,27 @@ impl Keeper {
         Ok(partitions.iter().map(|one| (one.clone(), start(one))).collect())
     }
 
-    /// Those of `partitions` that the group has no position for.
+    /// Those of `partitions` that the group has no position for. What the others' commits say of its beginning is
+    /// noted, and passed on with each commit.
     fn uncommitted(
-        &self,
+        &mut self,
         partitions: &[TopicPartition],
     ) -> Result<Vec<TopicPartition>, KafkaError> {
+        let mut without = Vec::new();
+        if partitions.is_empty() {
+            return Ok(without);
+        }
+        self.beat();
         let asked = partitions.iter().map(|one| (one, KafkaOffset::Invalid));
         let committed = self.client.committed_offsets(list_of(asked)?, QUESTION)?;
-        let mut without = Vec::new();
         for (partition, position) in answers(&committed) {
             if position?.is_none() {
                 without.push(partition);
+            }
+        }
+        for (partition, note) in notes(&committed) {
+            if let Some(count) = Begun::read(&note) {
+                self.committer.begun.learn(&partition.topic, count);
             }
         }
         Ok(without)
@@ -211,7 +228,6 @@ impl Keeper {
         &self,
         partitions: &[TopicPartition],
     ) -> Result<BTreeMap<TopicPartition, Offset>, KafkaError> {
-        self.beat();
         let ends = self.at_time(partitions, KafkaOffset::End)?;
         let answered = partitions.iter().all(|partition| ends.contains_key(partition));
         answered.then_some(ends).ok_or(KafkaError::OffsetFetch(RDKafkaErrorCode::BadMessage))
@@ -225,13 +241,13 @@ impl Keeper {
         time: KafkaOffset,
     ) -> Result<BTreeMap<TopicPartition, Offset>, KafkaError> {
         let mut offsets = BTreeMap::new();
-        if partitions.is_empty() {
-            return Ok(offsets);
-        }
-        let asked = partitions.iter().map(|one| (one, time));
-        let found = self.client.offsets_for_times(list_of(asked)?, QUESTION)?;
-        for (partition, offset) in answers(&found) {
-            offsets.extend(offset?.map(|offset| (partition, offset)));
+        for some in partitions.chunks(ASKED_AT_ONCE) {
+            self.beat();
+            let asked = some.iter().map(|one| (one, time));
+            let found = self.client.offsets_for_times(list_of(asked)?, QUESTION)?;
+            for (partition, offset) in answers(&found) {
+                offsets.extend(offset?.map(|offset| (partition, offset)));
+            }
         }
         Ok(offsets)
     }

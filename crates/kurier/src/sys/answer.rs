@@ -166,6 +166,21 @@ impl Answer {
         Ok(offsets)
     }
 
+    /// What is stored beside the positions of the one group that was asked for.
+    pub(crate) fn group_notes(&self) -> Vec<(TopicPartition, Vec<u8>)> {
+        let mut count = 0;
+        // SAFETY: see `topic_changed`.
+        unsafe {
+            let result = rd::rd_kafka_event_ListConsumerGroupOffsets_result(self.0.0.as_ptr());
+            if result.is_null() {
+                return Vec::new();
+            }
+            let groups = rd::rd_kafka_ListConsumerGroupOffsets_result_groups(result, &mut count);
+            let notes = |group| notes_of(rd::rd_kafka_group_result_partitions(group));
+            all(groups, count, |group| notes(group)).into_iter().flatten().collect()
+        }
+    }
+
     /// The offsets that were asked for; -1 where there is none at or after the moment.
     pub(crate) fn offsets(&self) -> ByPartition<Offset> {
         let mut count = 0;
@@ -360,9 +375,21 @@ pub(super) unsafe fn partitions(
 
 /// What is stored with each position of `list`, in bytes: others may have stored what is no text.
 pub(crate) fn notes(list: &TopicPartitionList) -> Vec<(TopicPartition, Vec<u8>)> {
-    // SAFETY: the list is alive and has as many elements as it says; a note has as many bytes, or is null.
+    // SAFETY: the list is alive.
+    unsafe { notes_of(list.ptr()) }
+}
+
+/// # Safety
+/// `list` is null or alive.
+unsafe fn notes_of(
+    list: *const rd::rd_kafka_topic_partition_list_t,
+) -> Vec<(TopicPartition, Vec<u8>)> {
+    if list.is_null() {
+        return Vec::new();
+    }
+    // SAFETY: the caller's; the list has as many elements as it says; a note has as many bytes, or is null.
     unsafe {
-        let list = &*list.ptr();
+        let list = &*list;
         let count = usize::try_from(list.cnt).unwrap_or(0);
         let elements = (0..count).map(|index| &*list.elems.add(index));
         let note = |element: &rd::rd_kafka_topic_partition_t| {

@@ -7,14 +7,14 @@ use rdkafka::TopicPartitionList;
 use rdkafka::bindings as rd;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 
-use super::Queue;
 use super::admin::{Answer, Destroy, Fault, Options, c_string};
 use super::answer::{ByPartition, all, fault, missing, partitions};
 use super::stored::answered;
+use super::{Queue, put_notes};
 use crate::ids::{Offset, TopicPartition};
 
-/// Commits `offsets` for `group` as one that is no member, which a coordinator only takes for a group
-/// without members. Waits for the answer: `timeout` at most, and a little.
+/// Commits `offsets`, each with its note, for `group` as one that is no member, which a coordinator only takes for a
+/// group without members. Waits for the answer: `timeout` at most, and a little.
 ///
 /// # Errors
 /// When the request can't be put, no answer comes, or it says no.
@@ -22,6 +22,7 @@ pub(crate) fn set_offsets<C: ConsumerContext>(
     client: &BaseConsumer<C>,
     group: &str,
     offsets: &[(TopicPartition, Offset)],
+    note: impl Fn(&str) -> Option<String>,
     timeout: Duration,
 ) -> Result<Answer, Fault> {
     let group = c_string(group)?;
@@ -33,6 +34,7 @@ pub(crate) fn set_offsets<C: ConsumerContext>(
         list.add_partition_offset(topic, partition.0, rdkafka::Offset::Offset(offset.0))
             .map_err(|error| Fault::invalid(error.to_string()))?;
     }
+    put_notes(&list, note);
     let handle = client.client().native_ptr();
     let op = rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS;
     // SAFETY: the client is alive; options, list and request are copied by the call and destroyed here. An

@@ -93,7 +93,7 @@ impl Outcome {
         let kept = self.kept.unwrap_or(0);
         if let Some((file, line)) = left {
             tracing::error!(
-                "incomplete: stopped before {file}:{line}; nothing from there on was sent"
+                "incomplete: stopped before {file}:{line}; nothing from there on was accepted"
             );
         }
         if 0 < *unsent {
