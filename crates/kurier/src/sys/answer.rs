@@ -177,7 +177,7 @@ impl Answer {
             }
             let groups = rd::rd_kafka_ListConsumerGroupOffsets_result_groups(result, &mut count);
             let notes = |group| notes_of(rd::rd_kafka_group_result_partitions(group));
-            all(groups, count, |group| notes(group)).into_iter().flatten().collect()
+            all(groups, count, notes).into_iter().flatten().collect()
         }
     }
 
